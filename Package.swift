@@ -1,0 +1,96 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift room is built the same way; only the arithmetic rooms add to it.
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Arithmetic: AVX2+FMA+F16C code, no overflow or exclusivity checks; optimised in debug builds too, or tests crawl.
+let arithmetic: [SwiftSetting] =
+    house + [
+        .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
+        .unsafeFlags(["-Ounchecked", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
+        .unsafeFlags(["-O"], .when(configuration: .debug)),
+    ]
+
+/// A room of the house: a target whose doors (imports) open downwards only. `Tests/HouseTests` holds the same table.
+func room(
+    _ name: String, _ doors: [String] = [], packages: [Target.Dependency] = [], settings: [SwiftSetting] = house
+) -> Target {
+    .target(name: name, dependencies: doors.map { .byName(name: $0) } + packages, swiftSettings: settings)
+}
+
+/// The tests of one room; `doors` are what the tests import besides.
+func tests(_ name: String, _ doors: [String], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: doors.map { .byName(name: $0) }, path: "Tests/\(name)", resources: resources,
+        swiftSettings: house)
+}
+
+let package = Package(
+    name: "glm",
+    products: [.executable(name: "glm", targets: ["glm"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+    ],
+    targets: [
+        // C
+        .target(name: "CSystem"),
+        .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
+        .systemLibrary(name: "CProtobufC", providers: [.apt(["libprotobuf-c-dev"])]),
+        .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+        .target(name: "CWire", dependencies: ["CProtobufC"]),
+        // ground
+        room("Core"),
+        room("Threads", ["CSystem"]),
+        room("Kernels", ["Core"], settings: arithmetic),
+        // matter
+        room("Wire", ["Core", "CWire", "CProtobufC"]),
+        room("Transport", ["Core", "Threads", "CZeroMQ", "CSodium", "CSystem"]),
+        room("Checkpoint", ["Core", "CSystem", "CSodium"]),
+        room("KVCache", ["Core"]),
+        // model
+        room("Tokenization", ["Core"]),
+        room("GLM", ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"]),
+        // thinking
+        room("Cluster", ["Core"]),
+        room("Scheduler", ["Core"]),
+        room("Router", ["Core"]),
+        // services
+        room("Telemetry", packages: [.product(name: "Logging", package: "swift-log")]),
+        // roles
+        room("Worker", ["Core", "Threads", "GLM", "KVCache", "Checkpoint", "Wire", "Transport", "Telemetry"]),
+        room(
+            "Coordinator",
+            [
+                "Core", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire", "Transport",
+                "Telemetry",
+            ]),
+        room(
+            "Gateway", ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
+            packages: [.product(name: "Hummingbird", package: "hummingbird")]),
+        // roof
+        .executableTarget(
+            name: "glm",
+            dependencies: [
+                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Cluster", "Transport", "Telemetry",
+                "Worker", "Coordinator", "Gateway",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ],
+            swiftSettings: house),
+    ]
+)

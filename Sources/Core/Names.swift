@@ -1,0 +1,67 @@
+/// A token's number in the model's vocabulary.
+public typealias TokenID = Int32
+
+/// One sequence of tokens with a KV cache, numbered by the coordinator; never reused within an epoch.
+public struct SequenceID: Hashable, Comparable, Sendable {
+    /// The number.
+    public var number: UInt64
+    /// Sequence `number`.
+    public init(_ number: UInt64) { self.number = number }
+    public static func < (a: SequenceID, b: SequenceID) -> Bool { a.number < b.number }
+}
+
+/// A worker's name, unique in its cluster.
+public struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// The name, as given with `--name` or made from host and process.
+    public var name: String
+    /// The worker called `name`.
+    public init(_ name: String) { self.name = name }
+    public static func < (a: WorkerID, b: WorkerID) -> Bool { a.name < b.name }
+    public var description: String { name }
+}
+
+/// A job's name: `job-` and a number, unique in its coordinator's life.
+public struct JobID: Hashable, Sendable, CustomStringConvertible {
+    /// The name.
+    public var name: String
+    /// The job called `name`.
+    public init(_ name: String) { self.name = name }
+    public var description: String { name }
+}
+
+/// How the weights of a matrix are held in memory.
+public enum WeightType: UInt8, Sendable, CaseIterable {
+    /// 32-bit floats.
+    case f32 = 1
+    /// The upper half of a 32-bit float.
+    case bf16 = 2
+    /// IEEE half precision.
+    case f16 = 3
+    /// Signed bytes with one half-precision scale for 32 of a row.
+    case q8 = 4
+    /// Four bits, minus eight, with one half-precision scale for 32 of a row.
+    case q4 = 5
+    /// Four bits with a half-precision scale and minimum for 32 of a row (GGUF's Q4_1).
+    case q4m = 6
+
+    /// The name that `--type` takes.
+    public var name: String {
+        switch self {
+        case .f32: "f32"
+        case .bf16: "bf16"
+        case .f16: "f16"
+        case .q8: "q8"
+        case .q4: "q4"
+        case .q4m: "q4m"
+        }
+    }
+
+    /// The type that `--type name` asks for.
+    public init?(name: String) {
+        guard let found = WeightType.allCases.first(where: { $0.name == name }) else { return nil }
+        self = found
+    }
+
+    /// Whether activations are rounded to int8 before they meet such weights.
+    public var isInteger: Bool { self == .q8 || self == .q4 || self == .q4m }
+}

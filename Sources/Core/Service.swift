@@ -1,0 +1,213 @@
+/// What a gateway can ask of a cluster. The coordinator offers it; a gateway reaches it over ZeroMQ.
+public protocol ClusterService: Sendable {
+    /// The model that is served, or a problem (`unavailable`) while there is none.
+    func model() async throws -> ModelCard
+    /// Accepts a job, or throws; its events follow. Ending the stream early does not cancel the job.
+    func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>)
+    /// The events of a job from its beginning, replayed, then live.
+    func events(of job: JobID) async throws -> AsyncStream<JobEvent>
+    /// Ends a job within one step.
+    func cancel(_ job: JobID) async throws
+    /// Every job the coordinator remembers, newest first.
+    func jobs() async throws -> [JobState]
+    /// One job.
+    func job(_ id: JobID) async throws -> JobState
+    /// The cluster as it is now.
+    func status() async throws -> ClusterStatus
+}
+
+/// The model that a cluster serves, as a gateway needs it.
+public struct ModelCard: Hashable, Sendable {
+    /// The name in `/v1/models`.
+    public var name: String
+    /// The longest sequence, in tokens.
+    public var contextLength: Int
+    /// Rows of the vocabulary.
+    public var vocabularySize: Int
+    /// The tokenizer with its chat template, as `Tokenization.Tokenizer.serialized` writes it; empty when the model has none.
+    public var tokenizer: [UInt8]
+    /// A digest of configuration and weights, in hexadecimal.
+    public var digest: String
+
+    /// A card.
+    public init(name: String, contextLength: Int, vocabularySize: Int, tokenizer: [UInt8], digest: String) {
+        self.name = name
+        self.contextLength = contextLength
+        self.vocabularySize = vocabularySize
+        self.tokenizer = tokenizer
+        self.digest = digest
+    }
+}
+
+/// A job as a gateway submits it.
+public struct JobRequest: Hashable, Sendable {
+    /// The prompt.
+    public var prompt: [TokenID]
+    /// How to continue it.
+    public var options: GenerationOptions
+    /// Whether the job is cancelled when the gateway that submitted it is gone.
+    public var endsWithClient: Bool
+
+    /// A request.
+    public init(prompt: [TokenID], options: GenerationOptions, endsWithClient: Bool) {
+        self.prompt = prompt
+        self.options = options
+        self.endsWithClient = endsWithClient
+    }
+}
+
+/// What happens to a job, in order.
+public enum JobEvent: Hashable, Sendable {
+    /// So many tokens of the prompt are done.
+    case prefilled(tokens: Int, of: Int)
+    /// A token was drawn. `text` is what it adds to the answer: never half a character, nothing past a stop string,
+    /// empty for special tokens.
+    case token(TokenLogprob, text: String, top: [TokenLogprob])
+    /// The end. `text` is what was held back and is now certain.
+    case finished(FinishReason, text: String, Usage, Timings)
+    /// The end, with a problem.
+    case failed(Problem)
+}
+
+/// A job as `glm jobs` shows it.
+public struct JobState: Hashable, Sendable {
+    /// How far it is.
+    public enum Phase: String, Sendable, CaseIterable {
+        /// Waits for room.
+        case queued
+        /// Its prompt is being read.
+        case prefill
+        /// It is answering.
+        case decode
+        /// Done; see the finish reason.
+        case finished
+        /// Failed; see the problem.
+        case failed
+        /// Cancelled.
+        case cancelled
+    }
+
+    /// Its name.
+    public var id: JobID
+    /// How far it is.
+    public var phase: Phase
+    /// Tokens of the prompt, and those done.
+    public var promptTokens: Int
+    /// Tokens of the prompt that are done.
+    public var prefilledTokens: Int
+    /// What was generated so far.
+    public var tokens: [TokenID]
+    /// The same as text.
+    public var text: String
+    /// Why it ended, when it has.
+    public var finish: FinishReason?
+    /// What went wrong, when something did.
+    public var problem: Problem?
+    /// Seconds since 1970 when it was accepted.
+    public var accepted: Double
+    /// Where the time went.
+    public var timings: Timings
+
+    /// A state.
+    public init(
+        id: JobID, phase: Phase, promptTokens: Int, prefilledTokens: Int = 0, tokens: [TokenID] = [],
+        text: String = "", finish: FinishReason? = nil, problem: Problem? = nil, accepted: Double,
+        timings: Timings = Timings()
+    ) {
+        self.id = id
+        self.phase = phase
+        self.promptTokens = promptTokens
+        self.prefilledTokens = prefilledTokens
+        self.tokens = tokens
+        self.text = text
+        self.finish = finish
+        self.problem = problem
+        self.accepted = accepted
+        self.timings = timings
+    }
+}
+
+/// A cluster at one moment, as `glm status` shows it.
+public struct ClusterStatus: Hashable, Sendable {
+    /// A worker, or a member that is no worker yet.
+    public struct Member: Hashable, Sendable {
+        /// Its name.
+        public var worker: WorkerID
+        /// `joining`, `loading`, `ready`, `spare` or `lost`.
+        public var state: String
+        /// The stage it is in, when it has one.
+        public var stage: Int?
+        /// Its rank in the stage.
+        public var rank: Int?
+        /// Its layers.
+        public var layers: Range<Int>?
+        /// Its leaves.
+        public var leaves: Range<Int>?
+        /// Bytes of memory it offered.
+        public var memory: Int
+        /// Bytes of weights it holds.
+        public var weightBytes: Int
+        /// Tokens its KV pool has room for, and those held.
+        public var kvCapacity: Int
+        /// Tokens held in its KV pool.
+        public var kvUsed: Int
+        /// Compute threads.
+        public var threads: Int
+        /// What it does now: `idle`, `loading 43%`, `step 17: 512 tokens`.
+        public var activity: String
+
+        /// A member.
+        public init(
+            worker: WorkerID, state: String, stage: Int?, rank: Int?, layers: Range<Int>?, leaves: Range<Int>?,
+            memory: Int, weightBytes: Int, kvCapacity: Int, kvUsed: Int, threads: Int, activity: String
+        ) {
+            self.worker = worker
+            self.state = state
+            self.stage = stage
+            self.rank = rank
+            self.layers = layers
+            self.leaves = leaves
+            self.memory = memory
+            self.weightBytes = weightBytes
+            self.kvCapacity = kvCapacity
+            self.kvUsed = kvUsed
+            self.threads = threads
+            self.activity = activity
+        }
+    }
+
+    /// The model's name.
+    public var model: String
+    /// Its digest.
+    public var digest: String
+    /// The grid in use, or nil while there is none.
+    public var layout: Layout?
+    /// The plan's number.
+    public var epoch: UInt32
+    /// Whether jobs run: `ready`, or what it waits for.
+    public var state: String
+    /// Everybody.
+    public var members: [Member]
+    /// Jobs that wait.
+    public var queuedJobs: Int
+    /// Jobs that run.
+    public var runningJobs: Int
+    /// Steps so far in this epoch.
+    public var steps: UInt64
+
+    /// A status.
+    public init(
+        model: String, digest: String, layout: Layout?, epoch: UInt32, state: String, members: [Member],
+        queuedJobs: Int, runningJobs: Int, steps: UInt64
+    ) {
+        self.model = model
+        self.digest = digest
+        self.layout = layout
+        self.epoch = epoch
+        self.state = state
+        self.members = members
+        self.queuedJobs = queuedJobs
+        self.runningJobs = runningJobs
+        self.steps = steps
+    }
+}

@@ -1,0 +1,72 @@
+/// One forward pass through all stages: the scheduler's decision, the workers' order.
+public struct Step: Hashable, Sendable {
+    /// Counts up by one within an epoch.
+    public var number: UInt64
+    /// The plan this step belongs to; frames of an older one are dropped.
+    public var epoch: UInt32
+    /// Sequences whose KV pages are free again, before the segments run.
+    public var released: [SequenceID]
+    /// What is computed, in this order.
+    public var segments: [Segment]
+
+    /// A step.
+    public init(number: UInt64, epoch: UInt32, released: [SequenceID] = [], segments: [Segment]) {
+        self.number = number
+        self.epoch = epoch
+        self.released = released
+        self.segments = segments
+    }
+
+    /// Tokens in all segments.
+    public var tokenCount: Int { segments.reduce(0) { $0 + $1.tokens.count } }
+}
+
+/// Consecutive tokens of one sequence: a chunk of its prompt, or the token drawn last.
+public struct Segment: Hashable, Sendable {
+    /// What the last stage does with the segment's hidden states.
+    public enum Output: Hashable, Sendable {
+        /// Nothing: the middle of a prompt.
+        case none
+        /// Draws the token after the last one.
+        case sample(SamplingOptions)
+        /// Returns the logits of every token.
+        case logits
+    }
+
+    /// Whose tokens these are.
+    public var sequence: SequenceID
+    /// The position of the first.
+    public var start: Int
+    /// The tokens.
+    public var tokens: [TokenID]
+    /// What the last stage does.
+    public var output: Output
+
+    /// A segment.
+    public init(sequence: SequenceID, start: Int, tokens: [TokenID], output: Output) {
+        self.sequence = sequence
+        self.start = start
+        self.tokens = tokens
+        self.output = output
+    }
+}
+
+/// What the last stage found for one segment.
+public struct SegmentResult: Hashable, Sendable {
+    /// Whose.
+    public var sequence: SequenceID
+    /// The token drawn, with its log-probability when asked for, else 0.
+    public var drawn: TokenLogprob?
+    /// The most likely tokens, best first, when asked for.
+    public var top: [TokenLogprob]
+    /// The logits [tokens, vocabulary] of a segment that asked for them, else empty.
+    public var logits: [Float]
+
+    /// A result.
+    public init(sequence: SequenceID, drawn: TokenLogprob?, top: [TokenLogprob] = [], logits: [Float] = []) {
+        self.sequence = sequence
+        self.drawn = drawn
+        self.top = top
+        self.logits = logits
+    }
+}
