@@ -1,0 +1,42 @@
+import Testing
+
+@Suite("House plan")
+struct DoorsTests {
+    @Test("every folder of Sources is a room of the plan")
+    func everyRoomIsPlanned() throws {
+        let planned = Set(Plan.rooms.keys).union(Plan.cTargets)
+        for folder in try House.folders() {
+            #expect(planned.contains(folder), "Sources/\(folder) is not on the plan")
+        }
+    }
+
+    @Test("rooms import only through their doors", arguments: Plan.rooms.keys.sorted())
+    func doorsHold(room: String) throws {
+        let plan = try #require(Plan.rooms[room])
+        let allowed = plan.rooms.union(plan.packages).union(plan.toolchain)
+        for file in try House.files(of: room) {
+            for module in file.imports {
+                #expect(allowed.contains(module), "\(room)/\(file.name) imports \(module)")
+            }
+        }
+    }
+
+    @Test("doors open downwards only")
+    func doorsOpenDownwards() {
+        var settled = Plan.cTargets
+        var waiting = Plan.rooms
+        while let next = waiting.keys.sorted().first(where: { waiting[$0]?.rooms.isSubset(of: settled) == true }) {
+            settled.insert(next)
+            waiting[next] = nil
+        }
+        #expect(waiting.isEmpty, "rooms in a circle: \(waiting.keys.sorted())")
+    }
+
+    @Test("an outside library has one room", arguments: Plan.soleUsers.keys.sorted())
+    func librariesHaveOneRoom(module: String) throws {
+        let users = try #require(Plan.soleUsers[module])
+        for (name, room) in Plan.rooms where room.rooms.union(room.packages).contains(module) {
+            #expect(users.contains(name), "\(name) may import \(module)")
+        }
+    }
+}

@@ -1,0 +1,80 @@
+/// The house plan: what each room may import. `Package.swift` declares the same doors; SwiftPM lets an undeclared
+/// import through when another room has built the module already, so `DoorsTests` reads the sources.
+enum Plan {
+    /// One room and its doors.
+    struct Room {
+        /// Rooms and C targets below.
+        var rooms: Set<String>
+        /// Modules of outside packages.
+        var packages: Set<String> = []
+        /// Modules of the toolchain.
+        var toolchain: Set<String> = []
+    }
+
+    private static let json: Set<String> = ["FoundationEssentials", "Glibc", "Synchronization"]
+    private static let system: Set<String> = ["Glibc", "Synchronization"]
+
+    /// Every Swift room. Thinking rooms import nothing but `Core`: no clock, no file, no socket, no lock.
+    static let rooms: [String: Room] = [
+        // ground
+        "Core": Room(rooms: []),
+        "Threads": Room(rooms: ["CSystem"], toolchain: system),
+        "Kernels": Room(rooms: ["Core"], toolchain: ["Glibc", "_Builtin_intrinsics"]),
+        // matter
+        "Wire": Room(rooms: ["Core", "CWire", "CProtobufC"], toolchain: ["Glibc"]),
+        "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CSodium", "CSystem"], toolchain: system),
+        "Checkpoint": Room(rooms: ["Core", "CSystem", "CSodium"], toolchain: json),
+        "KVCache": Room(rooms: ["Core"], toolchain: system),
+        // model
+        "Tokenization": Room(rooms: ["Core"], toolchain: json),
+        "GLM": Room(rooms: ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"], toolchain: json),
+        // thinking
+        "Cluster": Room(rooms: ["Core"]),
+        "Scheduler": Room(rooms: ["Core"]),
+        "Router": Room(rooms: ["Core"]),
+        // services
+        "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
+        // roles
+        "Worker": Room(
+            rooms: ["Core", "Threads", "GLM", "KVCache", "Checkpoint", "Wire", "Transport", "Telemetry"],
+            toolchain: json),
+        "Coordinator": Room(
+            rooms: [
+                "Core", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire", "Transport",
+                "Telemetry",
+            ],
+            toolchain: json),
+        "Gateway": Room(
+            rooms: ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
+            packages: ["Hummingbird", "HTTPTypes", "NIOCore", "Logging"], toolchain: json),
+        // roof
+        "glm": Room(
+            rooms: [
+                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Cluster", "Transport", "Telemetry",
+                "Worker", "Coordinator", "Gateway",
+            ],
+            packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit"], toolchain: json),
+    ]
+
+    /// C targets: generated code, system libraries and our few Linux calls.
+    static let cTargets: Set<String> = ["CSystem", "CWire", "CZeroMQ", "CProtobufC", "CSodium"]
+
+    /// Modules that reach the outside world, and the only rooms that may: changing a library touches one folder.
+    static let soleUsers: [String: Set<String>] = [
+        "ArgumentParser": ["glm"],
+        "TOMLKit": ["glm"],
+        "NIOPosix": ["glm"],
+        "NIOHTTP1": ["glm"],
+        "Hummingbird": ["Gateway"],
+        "Logging": ["Telemetry", "Gateway"],
+        "CZeroMQ": ["Transport"],
+        "CProtobufC": ["Wire"],
+        "CWire": ["Wire"],
+    ]
+
+    /// Rooms that may say "I know better than the compiler" about shared memory, each time with the reason beside it.
+    static let mayVouchForSharing: Set<String> = ["Threads", "Transport", "Checkpoint", "KVCache", "GLM"]
+
+    /// The longest a file may be before it wants to be two.
+    static let longestFile = 600
+}

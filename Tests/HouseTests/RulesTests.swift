@@ -1,0 +1,63 @@
+import Testing
+
+@Suite("House rules")
+struct RulesTests {
+    /// The lines of `room` whose code holds one of `words`, as `room/file:line`.
+    private func places(of words: [String], in room: String) throws -> [String] {
+        try House.files(of: room).flatMap { file in
+            file.code.filter { line in words.contains { line.text.contains($0) } }
+                .map { "\(room)/\(file.name):\($0.number)" }
+        }
+    }
+
+    @Test("no file is longer than its subject", arguments: Plan.rooms.keys.sorted())
+    func filesAreShort(room: String) throws {
+        for file in try House.files(of: room) {
+            #expect(file.lines.count <= Plan.longestFile, "\(room)/\(file.name) has \(file.lines.count) lines")
+        }
+    }
+
+    @Test("nothing crashes on purpose", arguments: Plan.rooms.keys.sorted())
+    func nothingCrashesOnPurpose(room: String) throws {
+        #expect(try places(of: ["fatalError(", "try!", "as!", "preconditionFailure("], in: room) == [])
+    }
+
+    @Test("nothing is left for later", arguments: Plan.rooms.keys.sorted())
+    func nothingIsLeftForLater(room: String) throws {
+        for file in try House.files(of: room) {
+            for (number, line) in file.lines.enumerated() {
+                for word in ["TODO", "FIXME", "XXX"] where line.contains(word) {
+                    Issue.record("\(room)/\(file.name):\(number + 1) says \(word)")
+                }
+            }
+        }
+    }
+
+    @Test("only rooms that own memory or threads vouch for sharing", arguments: Plan.rooms.keys.sorted())
+    func sharingIsVouchedForInFewPlaces(room: String) throws {
+        let vows = try places(of: ["@unchecked Sendable", "nonisolated(unsafe)"], in: room)
+        #expect(vows.isEmpty || Plan.mayVouchForSharing.contains(room), "\(vows)")
+    }
+
+    @Test("kernels stay behind their border: nothing of them is inlined into code for older processors")
+    func kernelsAreNotInlinable() throws {
+        #expect(try places(of: ["@inlinable", "@usableFromInline", "@_alwaysEmitIntoClient"], in: "Kernels") == [])
+    }
+
+    @Test("thinking rooms read no clock and no environment", arguments: ["Core", "Cluster", "Scheduler", "Router"])
+    func thinkingRoomsArePure(room: String) throws {
+        let outside = [
+            "ContinuousClock", "SuspendingClock", "Date()", "clock_gettime", "getenv", "Task.sleep", "print(",
+        ]
+        #expect(try places(of: outside, in: room) == [])
+    }
+
+    @Test("only the command prints", arguments: Plan.rooms.keys.filter { $0 != "glm" }.sorted())
+    func roomsDoNotPrint(room: String) throws {
+        for file in try House.files(of: room) {
+            for line in file.code where line.text.drop(while: { $0 == " " }).hasPrefix("print(") {
+                Issue.record("\(room)/\(file.name):\(line.number) prints")
+            }
+        }
+    }
+}
