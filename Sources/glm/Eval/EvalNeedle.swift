@@ -1,0 +1,107 @@
+import ArgumentParser
+import Core
+import FoundationEssentials
+
+/// `glm eval needle`: hides facts in long texts and asks the cluster for each.
+///
+/// Meant for the needle model (`glm model make needle`), whose weights recall a fact exactly: a page routed wrongly,
+/// a merge done wrongly or a stale page shows as a wrong answer. Exit status 1 when an answer is wrong.
+struct EvalNeedle: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "needle", abstract: "Hide facts in long texts and ask for each: the product's self-test.")
+
+    @Option(help: "The gateway to ask.")
+    var gateway: String = "http://127.0.0.1:8080"
+
+    @Option(help: "The longest text, in tokens.")
+    var context: Int = 8192
+
+    @Option(help: "Facts in a text, from its beginning to its end; 1 to 32.")
+    var depths: Int = 5
+
+    @Option(
+        help: "Lengths in tokens with commas between; an eighth, a quarter, half and all of --context unless given.")
+    var lengths: String?
+
+    @Option(help: "Chooses sentences, keys and values.")
+    var seed: UInt64 = 1
+
+    @Flag(help: "Print JSON: found, total and cells.")
+    var json = false
+
+    @Option(help: "Also write a picture of the table to this file.")
+    var svg: String?
+
+    func run() async throws {
+        guard (1...Haystack.keys.count).contains(depths) else {
+            throw Problem.invalid("--depths \(depths): the model knows \(Haystack.keys.count) keys; use 1 to that")
+        }
+        let lengths = try lengthsAsked()
+        let client = try NeedleClient(gateway: gateway)
+        let start = ContinuousClock.now
+        let bytesPerToken = try await client.bytesPerToken(seed: seed)
+        var progress = ProgressLine("asking", unit: "questions")
+        var cells: [NeedleReport.Cell] = []
+        for length in lengths {
+            let haystack = try haystack(tokens: length, bytesPerToken: bytesPerToken)
+            for needle in haystack.needles {
+                progress.show(cells.count, of: lengths.count * depths)
+                cells.append(try await client.ask(for: needle, in: haystack, length: length))
+            }
+        }
+        progress.clear()
+        let report = NeedleReport(
+            model: try await client.modelName(), found: cells.filter(\.found).count, total: cells.count,
+            seconds: start.duration(to: .now) / .seconds(1), cells: cells)
+        if let svg { try write(report.svg, to: svg) }
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            print(String(decoding: try encoder.encode(report), as: UTF8.self))
+        } else {
+            print(report.table)
+        }
+        if report.found < report.total { throw ExitCode(1) }
+    }
+
+    private func lengthsAsked() throws -> [Int] {
+        guard let lengths else {
+            try check(context, flag: "--context")
+            return [8, 4, 2, 1].map { context / $0 }.filter { $0 >= shortest }
+        }
+        let asked = try lengths.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            guard let length = Int(part) else {
+                throw Problem.invalid(
+                    "--lengths: '\(part)' is no number; write tokens with commas between, like 512,4096")
+            }
+            try check(length, flag: "--lengths")
+            return length
+        }
+        return Set(asked).sorted()
+    }
+
+    /// A text that holds its facts and a little prose, in tokens.
+    private var shortest: Int { 64 + 24 * depths }
+
+    private func check(_ length: Int, flag: String) throws {
+        guard (shortest...1 << 24).contains(length) else {
+            throw Problem.invalid(
+                "\(flag): \(length) tokens do not hold \(depths) facts and a question; use at least \(shortest)")
+        }
+    }
+
+    /// A text that fills `tokens` together with its question, the template's own tokens and the answer.
+    private func haystack(tokens: Int, bytesPerToken: Double) throws -> Haystack {
+        let bytes = Int(Double(tokens - 48) * bytesPerToken)
+        let positions = depths == 1 ? [0.5] : (0..<depths).map { Double($0) / Double(depths - 1) }
+        return Haystack(byteCount: bytes, depths: positions, seed: seed &+ UInt64(tokens))
+    }
+
+    private func write(_ text: String, to path: String) throws {
+        do {
+            try Data(text.utf8).write(to: URL(filePath: path))
+        } catch {
+            throw Problem.failed("--svg \(path): the file cannot be written; does its folder exist?")
+        }
+    }
+}
