@@ -1,0 +1,82 @@
+#if arch(x86_64)
+    import _Builtin_intrinsics.intel
+#endif
+
+/// Eight floats from any address.
+@inline(__always)
+func lanes(_ p: UnsafePointer<Float>) -> SIMD8<Float> {
+    UnsafeRawPointer(p).loadUnaligned(as: SIMD8<Float>.self)
+}
+
+/// Writes eight floats to any address.
+@inline(__always)
+func store(_ x: SIMD8<Float>, _ p: UnsafeMutablePointer<Float>) {
+    UnsafeMutableRawPointer(p).storeBytes(of: x, as: SIMD8<Float>.self)
+}
+
+/// The first `count` (under eight) floats, and `filler` in the other lanes.
+@inline(__always)
+func lanes(_ p: UnsafePointer<Float>, count: Int, filler: Float) -> SIMD8<Float> {
+    var x = SIMD8<Float>(repeating: filler)
+    for j in 0..<count { x[j] = p[j] }
+    return x
+}
+
+/// Writes the first `count` (under eight) lanes.
+@inline(__always)
+func store(_ x: SIMD8<Float>, _ p: UnsafeMutablePointer<Float>, count: Int) {
+    for j in 0..<count { p[j] = x[j] }
+}
+
+/// The greater of each pair of lanes; `b` where either is not a number, or where both are zero.
+///
+/// `pointwiseMax` has the same result but stays a call, which halves the speed of attention.
+@inline(__always)
+func greater(_ a: SIMD8<Float>, _ b: SIMD8<Float>) -> SIMD8<Float> {
+    #if arch(x86_64)
+        _mm256_max_ps(a, b)
+    #else
+        b.replacing(with: a, where: a .> b)
+    #endif
+}
+
+/// The lesser of each pair of lanes; `b` where either is not a number, or where both are zero.
+@inline(__always)
+func lesser(_ a: SIMD8<Float>, _ b: SIMD8<Float>) -> SIMD8<Float> {
+    #if arch(x86_64)
+        _mm256_min_ps(a, b)
+    #else
+        b.replacing(with: a, where: a .< b)
+    #endif
+}
+
+/// The greatest of eight lanes.
+@inline(__always)
+func greatest(_ x: SIMD8<Float>) -> Float {
+    @inline(__always) func larger(_ a: Float, _ b: Float) -> Float { a > b ? a : b }
+    let a = larger(x[0], x[4])
+    let b = larger(x[1], x[5])
+    let c = larger(x[2], x[6])
+    let d = larger(x[3], x[7])
+    return larger(larger(a, c), larger(b, d))
+}
+
+/// The sum of sixteen lanes (`low` holds lanes 0...7, `high` lanes 8...15), always in this order: 8 apart, then 4, 2, 1.
+@inline(__always)
+func laneSum(_ low: SIMD8<Float>, _ high: SIMD8<Float>) -> Float {
+    let eight = low + high
+    let four = eight.lowHalf + eight.highHalf
+    let two = four.lowHalf + four.highHalf
+    return two[0] + two[1]
+}
+
+/// Eight f16 numbers as f32, exactly.
+@inline(__always)
+func widened(_ p: UnsafePointer<Float16>) -> SIMD8<Float> {
+    #if arch(x86_64)
+        let bits = UnsafeRawPointer(p).loadUnaligned(as: SIMD2<Int64>.self)
+        return _mm256_cvtph_ps(bits)
+    #else
+        return SIMD8<Float>(UnsafeRawPointer(p).loadUnaligned(as: SIMD8<Float16>.self))
+    #endif
+}

@@ -1,0 +1,86 @@
+import Core
+
+/// The sum of a complete subtree of the eight leaves.
+public struct TreeRoot {
+    /// An aligned run of leaves whose length is a power of two, as `Leaves.subtrees` gives them.
+    public var leaves: Range<Int>
+    /// The subtree's sum, or the leaf's partial product: at least as many floats as the elements asked for reach.
+    public var values: UnsafePointer<Float>
+
+    /// A subtree's sum.
+    public init(leaves: Range<Int>, values: UnsafePointer<Float>) {
+        self.leaves = leaves
+        self.values = values
+    }
+}
+
+/// out <- ((0+1)+(2+3))+((4+5)+(6+7)) of the eight leaves, or a residual plus that.
+///
+/// The roots are disjoint, in any order. Leaves that no root covers are empty: an empty side returns the other side's
+/// bits unchanged (adding a zero would turn -0 into +0). With no roots at all the sum is the residual alone, or zero.
+///
+/// - Shapes: only `elements` of `out`, `residual` and each root's values are touched, so threads can share the work.
+/// - Needs: `out` may be the residual or a root's values, but not overlap them shifted.
+public func treeSum(
+    _ roots: [TreeRoot], elements: Range<Int>, into out: UnsafeMutablePointer<Float>,
+    addingTo residual: UnsafePointer<Float>? = nil
+) {
+    roots.withUnsafeBufferPointer { roots in
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 4 * treeBlock) { temporary in
+            guard let base = temporary.baseAddress else { return }
+            var at = elements.lowerBound
+            while at < elements.upperBound {
+                let count = min(treeBlock, elements.upperBound &- at)
+                let tree = TreeSum(roots: roots, at: at, count: count)
+                let total = tree.sum(first: 0, leaves: Leaves.count, base)
+                switch (total, residual) {
+                case (let total?, let residual?): addPairs(residual + at, total, out + at, count)
+                case (let total?, nil): (out + at).update(from: total, count: count)
+                case (nil, let residual?): (out + at).update(from: residual + at, count: count)
+                case (nil, nil): (out + at).update(repeating: 0, count: count)
+                }
+                at &+= count
+            }
+        }
+    }
+}
+
+/// Elements summed at a time: four blocks of intermediate sums stay in the nearest cache.
+private let treeBlock = 256
+
+/// One block of elements of the tree.
+private struct TreeSum {
+    let roots: UnsafeBufferPointer<TreeRoot>
+    let at: Int
+    let count: Int
+
+    /// The sum of a subtree: a root's own values, or in `temporary` (which has a block for each level below, too), or nothing.
+    func sum(first: Int, leaves: Int, _ temporary: UnsafeMutablePointer<Float>) -> UnsafePointer<Float>? {
+        for root in roots where root.leaves.lowerBound == first && root.leaves.upperBound == first &+ leaves {
+            return root.values + at
+        }
+        guard leaves > 1 else { return nil }
+        let half = leaves / 2
+        let left = sum(first: first, leaves: half, temporary)
+        let right = sum(first: first &+ half, leaves: half, temporary + treeBlock)
+        guard let left else { return right }
+        guard let right else { return left }
+        addPairs(left, right, temporary, count)
+        return UnsafePointer(temporary)
+    }
+}
+
+/// c <- a + b; `c` may be either.
+private func addPairs(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafeMutablePointer<Float>, _ count: Int
+) {
+    var i = 0
+    while i &+ 8 <= count {
+        store(lanes(a + i) + lanes(b + i), c + i)
+        i &+= 8
+    }
+    while i < count {
+        c[i] = a[i] + b[i]
+        i &+= 1
+    }
+}
