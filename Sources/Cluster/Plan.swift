@@ -1,0 +1,161 @@
+public import Core
+
+/// Who computes what: a slice for every place of the grid, under an epoch.
+///
+/// The same offers always give the same plan, so a worker that returns gets the slice it had.
+public struct Plan: Hashable, Sendable {
+    /// One place of the grid.
+    public struct Place: Hashable, Sendable {
+        /// Who.
+        public var worker: WorkerID
+        /// What.
+        public var slice: Slice
+        /// About how many bytes of weights that is.
+        public var weightBytes: Int
+    }
+
+    /// The plan's number; a later plan has a higher one.
+    public var epoch: UInt32
+    /// The grid.
+    public var layout: Layout
+    /// The places, by stage and rank.
+    public var places: [[Place]]
+
+    /// Every place, stage by stage.
+    public var allPlaces: [Place] { places.flatMap(\.self) }
+
+    /// The place of `worker`, when it has one.
+    public func place(of worker: WorkerID) -> Place? { allPlaces.first { $0.worker == worker } }
+
+    /// Divides a model over the first `layout.workers` of the offers.
+    ///
+    /// Layers go to stages, and leaves to ranks, in proportion to memory; the output matrix counts as the layers it
+    /// weighs, so that the last stage is not the slowest. Workers are taken by host and name.
+    public init(epoch: UInt32, layout: Layout, offers: [Offer], needs: ModelNeeds) throws {
+        try Self.check(layout, needs)
+        let sorted = offers.sorted { ($0.host, $0.worker) < ($1.host, $1.worker) }
+        guard sorted.count >= layout.workers else {
+            throw Problem.unavailable(
+                "layout \(layout) takes \(layout.workers) workers, \(sorted.count) are here; start \(layout.workers - sorted.count) more"
+            )
+        }
+        let grid = (0..<layout.stages).map { stage in
+            Array(sorted[stage * layout.ranks..<(stage + 1) * layout.ranks])
+        }
+        let layers = Self.layers(grid.map { stage in stage.reduce(0.0) { $0 + Double(max($1.memory, 1)) } }, needs)
+        self.epoch = epoch
+        self.layout = layout
+        places = grid.enumerated().map { stage, workers in
+            let weights = workers.map { Double(max($0.memory, 1)) }
+            let leaves = Leaves.runs(weights: weights)
+            let vocabulary = Self.vocabularyRuns(rows: needs.vocabulary, weights: weights)
+            return workers.enumerated().map { rank, offer in
+                let slice = Slice(
+                    stage: stage, stageCount: layout.stages, rank: rank, layers: layers[stage], leavesByRank: leaves,
+                    vocabularyByRank: vocabulary)
+                return Place(worker: offer.worker, slice: slice, weightBytes: Self.weightBytes(slice, needs))
+            }
+        }
+        for place in allPlaces {
+            guard let offer = sorted.first(where: { $0.worker == place.worker }), place.weightBytes > offer.memory
+            else { continue }
+            throw Problem.invalid(
+                "layout \(layout) does not fit: worker \(place.worker) would hold \(bytesInWords(place.weightBytes)) of weights and offers \(bytesInWords(offer.memory)); add workers or use a smaller --type"
+            )
+        }
+    }
+
+    /// Chooses the grid itself, for `--layout auto`.
+    ///
+    /// It takes as many of the workers as form a grid; of the grids, first those that hold no KV head twice, the ones
+    /// with most ranks (fastest for one stream) before those with more stages; then those with more ranks than KV heads,
+    /// fewest first.
+    public init(epoch: UInt32, choosingFor offers: [Offer], needs: ModelNeeds) throws {
+        var first: Problem?
+        for count in stride(from: offers.count, through: 1, by: -1) {
+            for layout in Self.grids(of: count, needs) {
+                do {
+                    self = try Plan(epoch: epoch, layout: layout, offers: offers, needs: needs)
+                    return
+                } catch let problem as Problem {
+                    first = first ?? problem
+                }
+            }
+        }
+        throw first ?? Problem.unavailable("no worker is here; start one with glm worker")
+    }
+
+    /// The grids of exactly `count` workers, best first.
+    static func grids(of count: Int, _ needs: ModelNeeds) -> [Layout] {
+        (1...Leaves.count).filter { count % $0 == 0 && count / $0 <= needs.layers }
+            .map { Layout(stages: count / $0, ranks: $0) }
+            .sorted { a, b in
+                let (aFits, bFits) = (a.ranks <= needs.kvHeads, b.ranks <= needs.kvHeads)
+                return aFits == bFits ? (aFits ? a.ranks > b.ranks : a.ranks < b.ranks) : aFits
+            }
+    }
+
+    /// Refuses a grid that the model cannot be cut into.
+    public static func check(_ layout: Layout, _ needs: ModelNeeds) throws {
+        guard layout.stages >= 1, layout.ranks >= 1 else {
+            throw Problem.invalid("layout \(layout) has no workers; use at least 1x1")
+        }
+        guard layout.stages <= needs.layers else {
+            throw Problem.invalid(
+                "layout \(layout) has \(layout.stages) stages, the model has \(needs.layers) layers; use at most \(needs.layers) stages"
+            )
+        }
+        guard layout.ranks <= Leaves.count else {
+            throw Problem.invalid(
+                "layout \(layout) has \(layout.ranks) ranks a stage, at most \(Leaves.count) are possible; use more stages"
+            )
+        }
+    }
+
+    /// Layers of each stage for stages of so much memory: at least one each.
+    static func layers(_ memory: [Double], _ needs: ModelNeeds) -> [Range<Int>] {
+        let output = needs.layerBytes > 0 ? Double(needs.outputBytes) / Double(needs.layerBytes) : 0
+        let fill = (Double(needs.layers) + output) / max(memory.reduce(0, +), 1)
+        var counts: [Int] = []
+        var given = 0
+        var ideal = 0.0
+        for (stage, bytes) in memory.enumerated() {
+            let stagesLeft = memory.count - stage - 1
+            ideal += fill * bytes
+            let end = stagesLeft == 0 ? needs.layers : Int(ideal.rounded())
+            counts.append(min(max(end - given, 1), needs.layers - given - stagesLeft))
+            given += counts[stage]
+        }
+        var at = 0
+        return counts.map { count in
+            at += count
+            return at - count..<at
+        }
+    }
+
+    /// Runs of whole 1,024-row segments; with fewer segments than ranks some ranks have none.
+    static func vocabularyRuns(rows: Int, weights: [Double]) -> [Range<Int>] {
+        let segment = 1024
+        let segments = (rows + segment - 1) / segment
+        let total = weights.reduce(0, +)
+        var at = 0
+        var sum = 0.0
+        return weights.enumerated().map { rank, weight in
+            sum += weight
+            let share = rank == weights.count - 1 ? segments : Int((sum / total * Double(segments)).rounded())
+            let end = max(at, min(share * segment, rows))
+            defer { at = end }
+            return at..<end
+        }
+    }
+
+    /// About how many bytes of weights a slice has.
+    static func weightBytes(_ slice: Slice, _ needs: ModelNeeds) -> Int {
+        var bytes = needs.layerBytes / Leaves.count * slice.leaves.count * slice.layers.count
+        if slice.isFirst { bytes += needs.embeddingBytes }
+        if slice.isLast, needs.vocabulary > 0 {
+            bytes += Int(Double(needs.outputBytes) * Double(slice.vocabulary.count) / Double(needs.vocabulary))
+        }
+        return bytes
+    }
+}

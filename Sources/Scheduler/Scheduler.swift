@@ -1,0 +1,198 @@
+public import Core
+
+/// Which sequences advance in a step, and by how many tokens: continuous batching.
+///
+/// A plain value. Decoding sequences go first and share a step; what is left of the budget goes to prompts, a chunk at
+/// a time, so that a long prompt never stops other answers. As many steps are in flight as there are stages. A prompt's
+/// next chunk enters the first stage while the one before is further on; an answer's next token waits for the one before.
+public struct Scheduler: Sendable {
+    /// How steps are cut.
+    public struct Settings: Hashable, Sendable {
+        /// Tokens of a step while nobody decodes.
+        public var chunk: Int
+        /// Tokens of a step while somebody does: what the others' next token waits for.
+        public var sharedChunk: Int
+        /// Stages of the plan: so many steps are in flight at once.
+        public var stages: Int
+
+        /// Steps of `chunk` tokens, a quarter of it while somebody decodes.
+        public init(chunk: Int = 512, stages: Int = 1) {
+            self.chunk = max(1, chunk)
+            self.sharedChunk = max(1, chunk / 4)
+            self.stages = max(1, stages)
+        }
+    }
+
+    /// What a sequence is run for.
+    public enum Purpose: Hashable, Sendable {
+        /// To continue it.
+        case generate(SamplingOptions)
+        /// For the logits of all its tokens, so many at a time whoever else shares the step.
+        case logits(chunk: Int)
+    }
+
+    /// What a finished step brought.
+    public enum Progress: Hashable, Sendable {
+        /// So many tokens of the prompt are done.
+        case prefilled(SequenceID, tokens: Int, of: Int)
+        /// A token was drawn: the sequence goes on with `proceed`, or ends with `end`.
+        case drawn(SegmentResult)
+        /// Logits of the sequence's next tokens.
+        case logits(SegmentResult, isLast: Bool)
+    }
+
+    private struct Running {
+        var sequence: SequenceID
+        var prompt: [TokenID]
+        var purpose: Purpose
+        var sent = 0
+        var done = 0
+        var next: TokenID?
+
+        var isPrefilling: Bool { sent < prompt.count }
+        var isDecoding: Bool { done >= prompt.count }
+        var hasOwnChunk: Bool {
+            if case .logits = purpose { true } else { false }
+        }
+
+        func output(isLast: Bool) -> Segment.Output {
+            switch purpose {
+            case .logits: .logits
+            case .generate(let sampling): isLast ? .sample(sampling) : .none
+            }
+        }
+    }
+
+    /// How steps are cut.
+    public let settings: Settings
+    /// The plan the steps belong to.
+    public let epoch: UInt32
+    /// Steps made so far.
+    public private(set) var steps: UInt64 = 0
+    private var running: [Running] = []
+    private var released: [SequenceID] = []
+    private var inFlight: [Step] = []
+
+    /// No sequences yet.
+    public init(settings: Settings, epoch: UInt32) {
+        self.settings = settings
+        self.epoch = epoch
+    }
+
+    /// How many steps are on their way.
+    public var stepsInFlight: Int { inFlight.count }
+    /// The sequences that run, in the order in which they came.
+    public var sequences: [SequenceID] { running.map(\.sequence) }
+
+    /// Adds a sequence that has room in the KV cache.
+    public mutating func add(_ sequence: SequenceID, prompt: [TokenID], purpose: Purpose) {
+        running.append(Running(sequence: sequence, prompt: prompt, purpose: purpose))
+    }
+
+    /// Continues a sequence with the token drawn for it.
+    public mutating func proceed(_ sequence: SequenceID, with token: TokenID) {
+        guard let index = running.firstIndex(where: { $0.sequence == sequence }) else { return }
+        running[index].next = token
+    }
+
+    /// Ends a sequence: its pages are free with the next step.
+    public mutating func end(_ sequence: SequenceID) {
+        guard let index = running.firstIndex(where: { $0.sequence == sequence }) else { return }
+        if running[index].sent > 0 { released.append(sequence) }
+        running.remove(at: index)
+    }
+
+    /// The next step, or nil when as many are in flight as may be or nobody can advance.
+    public mutating func next() -> Step? {
+        guard inFlight.count < settings.stages else { return nil }
+        let segments = decodes() + prefills()
+        guard !segments.isEmpty || !released.isEmpty else { return nil }
+        steps += 1
+        let step = Step(number: steps, epoch: epoch, released: released, segments: segments)
+        released = []
+        inFlight.append(step)
+        return step
+    }
+
+    /// The tokens drawn last of as many sequences as one of `stages` steps should take.
+    private mutating func decodes() -> [Segment] {
+        let decoding = running.count { $0.isDecoding }
+        let share = min((decoding + settings.stages - 1) / settings.stages, settings.chunk)
+        var segments: [Segment] = []
+        for index in running.indices where segments.count < share {
+            guard case .generate(let sampling) = running[index].purpose, let token = running[index].next else {
+                continue
+            }
+            segments.append(
+                Segment(
+                    sequence: running[index].sequence, start: running[index].sent, tokens: [token],
+                    output: .sample(sampling)))
+            running[index].next = nil
+            running[index].sent += 1
+        }
+        return segments
+    }
+
+    /// Chunks of prompts: equal shares of the budget, so that a short prompt does not wait for a long one.
+    private mutating func prefills() -> [Segment] {
+        let decoding = running.count { $0.isDecoding }
+        var budget = decoding > 0 ? settings.sharedChunk : settings.chunk
+        var waiting = running.count { $0.isPrefilling && !$0.hasOwnChunk }
+        var segments: [Segment] = []
+        for index in running.indices where running[index].isPrefilling {
+            let entry = running[index]
+            let left = entry.prompt.count - entry.sent
+            let count: Int
+            switch entry.purpose {
+            case .logits(let chunk):
+                count = min(max(1, chunk), left)
+            case .generate:
+                count = min(max(budget / waiting, min(budget, 16)), left)
+                budget -= count
+                waiting -= 1
+            }
+            guard count > 0 else { continue }
+            segments.append(
+                Segment(
+                    sequence: entry.sequence, start: entry.sent,
+                    tokens: Array(entry.prompt[entry.sent..<entry.sent + count]),
+                    output: entry.output(isLast: count == left)))
+            running[index].sent += count
+        }
+        return segments
+    }
+
+    /// Step `number` left the last stage with these results.
+    ///
+    /// - Throws: when a result that the step asked for is missing.
+    public mutating func finished(_ number: UInt64, results: [SegmentResult]) throws -> [Progress] {
+        guard let at = inFlight.firstIndex(where: { $0.number == number }) else { return [] }
+        let step = inFlight.remove(at: at)
+        var bySequence: [SequenceID: SegmentResult] = [:]
+        for result in results { bySequence[result.sequence] = result }
+        var progress: [Progress] = []
+        for segment in step.segments {
+            guard let index = running.firstIndex(where: { $0.sequence == segment.sequence }) else { continue }
+            let total = running[index].prompt.count
+            let wasPrompt = running[index].done < total
+            running[index].done += segment.tokens.count
+            let done = running[index].done
+            if wasPrompt { progress.append(.prefilled(segment.sequence, tokens: done, of: total)) }
+            let result = bySequence[segment.sequence]
+            switch segment.output {
+            case .none: break
+            case .sample:
+                guard let result, result.drawn != nil else { throw Self.missing(segment, number) }
+                progress.append(.drawn(result))
+            case .logits:
+                guard let result, !result.logits.isEmpty else { throw Self.missing(segment, number) }
+                progress.append(.logits(result, isLast: done >= total))
+            }
+        }
+        return progress
+    }
+
+    private static func missing(_ segment: Segment, _ number: UInt64) -> Problem {
+        .failed("step \(number) came back without the result of sequence \(segment.sequence.number)")
+    }
+}

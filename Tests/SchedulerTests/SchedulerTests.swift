@@ -1,0 +1,125 @@
+import Core
+import Scheduler
+import Testing
+
+@Suite("Scheduler")
+struct SchedulerTests {
+    private let greedy = SamplingOptions()
+    private func id(_ n: UInt64) -> SequenceID { SequenceID(n) }
+    private func prompt(_ n: Int) -> [TokenID] { (0..<n).map { TokenID($0) } }
+    private func drawn(_ n: UInt64, _ token: TokenID) -> SegmentResult {
+        SegmentResult(sequence: id(n), drawn: TokenLogprob(token: token, logprob: 0))
+    }
+
+    @Test("a prompt goes in chunks, its last one draws, and its answer token by token")
+    func single() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 7)
+        scheduler.add(id(1), prompt: prompt(6), purpose: .generate(greedy))
+        let first = try #require(scheduler.next() as Step?)
+        #expect(first.number == 1 && first.epoch == 7)
+        #expect(first.segments == [Segment(sequence: id(1), start: 0, tokens: [0, 1, 2, 3], output: .none)])
+        #expect(scheduler.next() == nil)
+        #expect(try scheduler.finished(1, results: []) == [.prefilled(id(1), tokens: 4, of: 6)])
+        let second = try #require(scheduler.next() as Step?)
+        #expect(second.segments == [Segment(sequence: id(1), start: 4, tokens: [4, 5], output: .sample(greedy))])
+        #expect(
+            try scheduler.finished(2, results: [drawn(1, 9)])
+                == [.prefilled(id(1), tokens: 6, of: 6), .drawn(drawn(1, 9))])
+        #expect(scheduler.next() == nil)
+        scheduler.proceed(id(1), with: 9)
+        let third = try #require(scheduler.next() as Step?)
+        #expect(third.segments == [Segment(sequence: id(1), start: 6, tokens: [9], output: .sample(greedy))])
+        #expect(try scheduler.finished(3, results: [drawn(1, 2)]) == [.drawn(drawn(1, 2))])
+        scheduler.end(id(1))
+        #expect(scheduler.next() == Step(number: 4, epoch: 7, released: [id(1)], segments: []))
+        _ = try scheduler.finished(4, results: [])
+        #expect(scheduler.next() == nil)
+    }
+
+    @Test("as many chunks of one prompt are in flight as there are stages")
+    func pipelined() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 4, stages: 3), epoch: 1)
+        scheduler.add(id(1), prompt: prompt(100), purpose: .generate(greedy))
+        let starts = [scheduler.next(), scheduler.next(), scheduler.next()].map { $0?.segments.first?.start }
+        #expect(starts == [0, 4, 8])
+        #expect(scheduler.next() == nil)
+        _ = try scheduler.finished(1, results: [])
+        #expect(scheduler.next()?.segments.first?.start == 12)
+    }
+
+    @Test("a sequence has one token in flight however many stages there are")
+    func oneToken() throws {
+        var scheduler = Scheduler(settings: .init(stages: 4), epoch: 1)
+        scheduler.add(id(1), prompt: [5], purpose: .generate(greedy))
+        #expect(scheduler.next() != nil)
+        #expect(scheduler.next() == nil)
+    }
+
+    @Test("a long prompt does not stop others: tokens come first, and the step stays short")
+    func mixed() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 64), epoch: 1)
+        scheduler.add(id(1), prompt: [5], purpose: .generate(greedy))
+        _ = scheduler.next()
+        _ = try scheduler.finished(1, results: [drawn(1, 3)])
+        scheduler.proceed(id(1), with: 3)
+        scheduler.add(id(2), prompt: prompt(1000), purpose: .generate(greedy))
+        let step = try #require(scheduler.next() as Step?)
+        #expect(step.segments.map(\.sequence) == [id(1), id(2)])
+        #expect(step.segments.map(\.tokens.count) == [1, 16])
+    }
+
+    @Test("prompts share the budget, and what a short one leaves goes to the next")
+    func shares() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 90), epoch: 1)
+        scheduler.add(id(1), prompt: prompt(10), purpose: .generate(greedy))
+        scheduler.add(id(2), prompt: prompt(1000), purpose: .generate(greedy))
+        scheduler.add(id(3), prompt: prompt(1000), purpose: .generate(greedy))
+        let step = try #require(scheduler.next() as Step?)
+        #expect(step.segments.map(\.tokens.count) == [10, 40, 40])
+    }
+
+    @Test("decoding sequences are spread over the stages' steps")
+    func spread() throws {
+        var scheduler = Scheduler(settings: .init(stages: 2), epoch: 1)
+        for n in 1...4 { scheduler.add(id(UInt64(n)), prompt: [1], purpose: .generate(greedy)) }
+        _ = scheduler.next()
+        _ = try scheduler.finished(1, results: (1...4).map { drawn($0, 2) })
+        for n in 1...4 { scheduler.proceed(id(UInt64(n)), with: 2) }
+        #expect(scheduler.next()?.segments.map(\.sequence) == [id(1), id(2)])
+        #expect(scheduler.next()?.segments.map(\.sequence) == [id(3), id(4)])
+    }
+
+    @Test("an ended sequence is released once, and what comes late for it is ignored")
+    func ended() throws {
+        var scheduler = Scheduler(settings: .init(), epoch: 1)
+        scheduler.add(id(1), prompt: [1, 2], purpose: .generate(greedy))
+        scheduler.add(id(2), prompt: [1, 2], purpose: .generate(greedy))
+        scheduler.end(id(2))
+        _ = scheduler.next()
+        scheduler.end(id(1))
+        #expect(try scheduler.finished(1, results: [drawn(1, 2)]).isEmpty)
+        #expect(try scheduler.finished(1, results: [drawn(1, 2)]).isEmpty)
+        #expect(scheduler.next()?.released == [id(1)])
+    }
+
+    @Test("logits are asked for in chunks of their own, side by side")
+    func logits() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 512), epoch: 1)
+        scheduler.add(id(1), prompt: prompt(10), purpose: .logits(chunk: 7))
+        scheduler.add(id(2), prompt: prompt(3), purpose: .logits(chunk: 7))
+        let step = try #require(scheduler.next() as Step?)
+        #expect(step.segments.map(\.tokens.count) == [7, 3])
+        #expect(step.segments.allSatisfy { $0.output == .logits })
+        let some = (1...2).map { SegmentResult(sequence: id($0), drawn: nil, logits: [1]) }
+        let progress = try scheduler.finished(1, results: some)
+        #expect(progress.contains(.logits(some[0], isLast: false)) && progress.contains(.logits(some[1], isLast: true)))
+    }
+
+    @Test("a step without the result it was asked for is a failure")
+    func missing() {
+        var scheduler = Scheduler(settings: .init(), epoch: 1)
+        scheduler.add(id(1), prompt: [1], purpose: .generate(greedy))
+        _ = scheduler.next()
+        #expect(throws: Problem.self) { try scheduler.finished(1, results: []) }
+    }
+}
