@@ -46,7 +46,11 @@ enum Plan {
             toolchain: json),
         "Gateway": Room(
             rooms: ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
-            packages: ["Hummingbird", "HTTPTypes", "NIOCore", "Logging"], toolchain: json),
+            packages: [
+                "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
+                "Logging",
+            ],
+            toolchain: json),
         // roof
         "glm": Room(
             rooms: [
@@ -63,9 +67,10 @@ enum Plan {
     static let soleUsers: [String: Set<String>] = [
         "ArgumentParser": ["glm"],
         "TOMLKit": ["glm"],
-        "NIOPosix": ["glm"],
+        "NIOPosix": ["glm", "Gateway"],
         "NIOHTTP1": ["glm"],
         "Hummingbird": ["Gateway"],
+        "ServiceLifecycle": ["Gateway"],
         "Logging": ["Telemetry", "Gateway"],
         "CZeroMQ": ["Transport"],
         "CProtobufC": ["Wire"],
@@ -73,7 +78,7 @@ enum Plan {
     ]
 
     /// Rooms that may say "I know better than the compiler" about shared memory, each time with the reason beside it.
-    static let mayVouchForSharing: Set<String> = ["Threads", "Transport", "Checkpoint", "KVCache", "GLM"]
+    static let mayVouchForSharing: Set<String> = ["Threads", "Transport", "Checkpoint", "KVCache", "Kernels", "GLM"]
 
     /// The longest a file may be before it wants to be two.
     static let longestFile = 600
