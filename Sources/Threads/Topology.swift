@@ -29,7 +29,9 @@ public enum Topology {
     static func list(_ text: some StringProtocol) -> [Int] {
         text.split(separator: ",").flatMap { part -> [Int] in
             let ends = part.split(separator: "-").map { Int(String($0.filter(\.isNumber))) ?? -1 }
-            guard let first = ends.first, let last = ends.last, first >= 0, last >= first, last < 65_536 else { return [] }
+            guard let first = ends.first, let last = ends.last, first >= 0, last >= first, last < 65_536 else {
+                return []
+            }
             return Array(first...last)
         }
     }

@@ -1,0 +1,190 @@
+import CSystem
+import CZeroMQ
+public import Core
+import Glibc
+import Synchronization
+import Threads
+
+/// Another worker's data link, as this one reaches it.
+public struct DataPeer: Sendable, Hashable {
+    /// Where it listens.
+    public var endpoint: String
+    /// Its CURVE public key (Z85), or empty for the cluster's.
+    public var publicKey: String
+
+    /// A peer.
+    public init(endpoint: String, publicKey: String = "") {
+        self.endpoint = endpoint
+        self.publicKey = publicKey
+    }
+}
+
+/// What a data link has done since it was made.
+public struct DataCounters: Sendable, Hashable {
+    /// Bytes of tensors and headers sent.
+    public var bytesSent: UInt64 = 0
+    /// Messages sent.
+    public var messagesSent: UInt64 = 0
+    /// Messages of older epochs that were dropped.
+    public var staleReceived: UInt64 = 0
+    /// Messages that made no sense and were dropped.
+    public var malformedReceived: UInt64 = 0
+}
+
+/// Tensors between workers: one PULL socket that listens, one PUSH socket a peer, made when first used.
+///
+/// It belongs to the engine's thread and blocks it, since the exchange is part of the step. Only `interrupt`,
+/// `counters` and `endpoint` may be used from elsewhere. Messages may come early or late: early ones are kept, those of an
+/// older epoch are dropped, so a receiver names exactly what it waits for and gets that.
+public final class DataLink: @unchecked Sendable {  // sockets, stash and peers: engine thread; the rest is locked
+    /// The address that peers send to.
+    public let endpoint: String
+    let pull: Socket
+    let door = csystem_eventfd()
+    private let context: Context
+    private let highWater: Int
+    private let privateFolder: String?
+    private let interruption = Mutex<Interruption?>(nil)
+    private let isInterrupted = Atomic(false)
+    let totals = Mutex(DataCounters())
+    private var epoch: UInt32 = 0
+    private var peers: [Outlet] = []
+    private var stash: [DataKey: DataMessage] = [:]
+
+    /// Early messages that are kept; a peer that is further ahead than that is broken.
+    private static let mostStashed = 4096
+
+    private struct Interruption {
+        var problem: Problem
+        var epoch: UInt32
+    }
+
+    /// The PUSH socket to one peer.
+    private final class Outlet {
+        let peer: DataPeer
+        let socket: Socket
+        var isConnected = false
+
+        init(peer: DataPeer, socket: consuming Socket) {
+            self.peer = peer
+            self.socket = socket
+        }
+    }
+
+    /// Listens on `endpoint`: `tcp://HOST:0`, `ipc://PATH`, or `ipc://*` for a path in a new private folder.
+    ///
+    /// `highWater` is how many messages may wait each way before a sender waits too.
+    public init(context: Context, endpoint: String, insecure: Bool = false, highWater: Int = 64) throws {
+        try Endpoint.checkBind(endpoint, security: context.security, insecure: insecure)
+        let folder = endpoint == "ipc://*" ? try Endpoint.makePrivateFolder() : nil
+        privateFolder = folder
+        self.context = context
+        self.highWater = highWater
+        pull = try Socket(context, .pull, highWater: highWater, mostFrameBytes: 1 << 30)
+        self.endpoint = try pull.bind(folder.map { "ipc://\($0)/data" } ?? endpoint)
+    }
+
+    deinit {
+        if door >= 0 { close(door) }
+        if let privateFolder {
+            unlink("\(privateFolder)/data")
+            rmdir(privateFolder)
+        }
+    }
+
+    /// What the link has done so far; from any thread.
+    public var counters: DataCounters { totals.withLock { $0 } }
+
+    /// Begins a plan: messages and interruptions of older ones are forgotten, `send(to:)` counts these peers from 0.
+    public func begin(epoch: UInt32, peers: [DataPeer]) throws {
+        self.epoch = epoch
+        let old = stash.filter { $0.key.epoch < epoch }
+        for key in old.keys { stash[key] = nil }
+        totals.withLock { $0.staleReceived += UInt64(old.count) }
+        // New sockets even for old peers: what still waits in the old ones must not reach anybody.
+        self.peers = try peers.map { Outlet(peer: $0, socket: try Socket(context, .push, highWater: highWater)) }
+        interruption.withLock { interruption in
+            if let at = interruption?.epoch, at < epoch || at == .max { interruption = nil }
+            isInterrupted.store(interruption != nil, ordering: .releasing)
+        }
+    }
+
+    /// Makes `send` and `receive` throw `problem`, now and until `begin`; from any thread.
+    ///
+    /// With an `epoch` it only ends that plan: it does nothing when a newer one has begun.
+    public func interrupt(_ problem: Problem, epoch: UInt32? = nil) {
+        interruption.withLock { interruption in
+            interruption = Interruption(problem: problem, epoch: epoch ?? .max)
+            isInterrupted.store(true, ordering: .releasing)
+        }
+        var one: UInt64 = 1
+        _ = write(door, &one, 8)
+    }
+
+    /// Sends `parts` to peer `index`; waits while the peer has no room or is not connected, until an interruption or
+    /// `timeout`. The bytes are copied: the caller may change them afterwards.
+    public func send(
+        to index: Int, _ header: DataHeader, _ parts: [UnsafeRawBufferPointer], timeout: Duration? = nil
+    ) throws {
+        precondition(parts.count == header.parts && parts.allSatisfy { $0.count == header.elements * 4 })
+        guard peers.indices.contains(index) else {
+            throw Problem.failed("data link: there is no peer \(index) in this plan")
+        }
+        let outlet = peers[index]
+        if !outlet.isConnected {
+            try outlet.socket.connect(
+                outlet.peer.endpoint, serverKey: outlet.peer.publicKey.isEmpty ? nil : outlet.peer.publicKey)
+            outlet.isConnected = true
+        }
+        let end = timeout.map { ContinuousClock.now + $0 }
+        while !attempt(outlet.socket.raw, header, parts) {
+            try checkInterruption()
+            guard wait(until: end, toSendOn: outlet.socket.raw) else {
+                throw Problem.unavailable("data link: \(outlet.peer.endpoint) took no message in time")
+            }
+            // The peer may wait for room on our side before it makes some on its own.
+            while let message = next() { keep(message) }
+        }
+        let bytes = parts.reduce(DataHeader.byteCount) { $0 + $1.count }
+        totals.withLock {
+            $0.bytesSent += UInt64(bytes)
+            $0.messagesSent += 1
+        }
+    }
+
+    /// The message that `key` names; waits for it until an interruption or `timeout`.
+    public func receive(_ key: DataKey, timeout: Duration? = nil) throws -> DataMessage {
+        if let message = stash.removeValue(forKey: key) { return message }
+        let end = timeout.map { ContinuousClock.now + $0 }
+        while true {
+            while let message = next() {
+                if message.header.key == key { return message }
+                keep(message)
+            }
+            try checkInterruption()
+            guard wait(until: end, toSendOn: nil) else {
+                throw Problem.unavailable(
+                    "data link: nothing came in time from stage \(key.stage) rank \(key.rank) for step \(key.step)")
+            }
+        }
+    }
+
+    private func checkInterruption() throws {
+        guard isInterrupted.load(ordering: .acquiring) else { return }
+        if let problem = interruption.withLock({ $0.flatMap { $0.epoch >= epoch ? $0.problem : nil } }) {
+            throw problem
+        }
+    }
+
+    private func keep(_ message: DataMessage) {
+        guard message.header.epoch >= epoch else {
+            totals.withLock { $0.staleReceived += 1 }
+            return
+        }
+        guard stash.count < Self.mostStashed else {
+            totals.withLock { $0.malformedReceived += 1 }
+            return
+        }
+        stash[message.header.key] = message
+    }
+}

@@ -1,0 +1,99 @@
+public import Core
+
+/// Everything that coordinator, workers and gateways say to each other, except tensors between workers.
+///
+/// A message is frames: the first is protobuf (`proto/wire.proto`), those after it are the raw bytes of prompts,
+/// logits, weights and files. `encode` makes the frames, `decode` trusts nothing in them. Answers carry the number of
+/// the request they answer; who asks chooses it.
+public enum Message: Sendable, Equatable {
+    // Worker to coordinator.
+
+    /// A worker is there: the first message of every connection.
+    case workerHello(WorkerHello)
+    /// Its slice is loaded.
+    case ready(epoch: UInt32, weightBytes: Int, kvCapacity: Int)
+    /// So much of its slice is loaded, 0...1.
+    case loading(epoch: UInt32, fraction: Double)
+    /// It can not do its part in this epoch.
+    case failed(epoch: UInt32, Problem)
+    /// A step is done; only the last stage's rank 0 has results.
+    case stepDone(StepDone)
+    /// It lives.
+    case workerHeartbeat(WorkerHeartbeat)
+    /// It wants rows of a tensor; `piece` answers.
+    case fetch(request: UInt64, Fetch)
+    /// It leaves in good order.
+    case goodbye
+
+    // Coordinator to worker.
+
+    /// The answer to `workerHello`.
+    case welcome(Welcome)
+    /// The answer to a hello that is not accepted; the sender says why and ends.
+    case refused(Problem)
+    /// What the worker is to load.
+    case assign(Assignment)
+    /// Everybody is ready: steps of this epoch follow.
+    case activate(epoch: UInt32)
+    /// One forward pass.
+    case step(Step)
+    /// The answer to `fetch`.
+    case piece(request: UInt64, Result<Piece, Problem>)
+    /// The coordinator lives.
+    case heartbeat
+    /// The worker is to end.
+    case shutdown
+
+    // Gateway to coordinator.
+
+    /// A gateway is there: the first message of every connection.
+    case gatewayHello(name: String)
+    /// Asks for `modelIs`.
+    case model(request: UInt64)
+    /// Asks for a job: `accepted`, then its events, or `problem`.
+    case submit(request: UInt64, JobRequest)
+    /// Asks for a job's events from its beginning: `event`s with this request's number, then `eventsEnd`, or `problem`.
+    case events(request: UInt64, JobID)
+    /// Asks for `done` or `problem`.
+    case cancel(request: UInt64, JobID)
+    /// Asks for `jobList`.
+    case jobs(request: UInt64)
+    /// Asks for `jobIs` or `problem`.
+    case job(request: UInt64, JobID)
+    /// Asks for `statusIs`.
+    case status(request: UInt64)
+
+    // Coordinator to gateway.
+
+    /// The model that is served.
+    case modelIs(request: UInt64, ModelCard)
+    /// The job is written down; its events follow under the same request number.
+    case accepted(request: UInt64, JobID)
+    /// The request failed.
+    case problem(request: UInt64, Problem)
+    /// The job's event `number`, counted from 0.
+    case event(request: UInt64, JobID, number: UInt64, JobEvent)
+    /// No more events of this request.
+    case eventsEnd(request: UInt64, JobID)
+    /// The request is done.
+    case done(request: UInt64)
+    /// The jobs, newest first.
+    case jobList(request: UInt64, [JobState])
+    /// The job.
+    case jobIs(request: UInt64, JobState)
+    /// The cluster.
+    case statusIs(request: UInt64, ClusterStatus)
+}
+
+extension Message {
+    /// The frames of the message: the header, then raw bytes.
+    public func encode() -> [[UInt8]] {
+        var encoder = Encoder()
+        return encoder.frames(of: self)
+    }
+
+    /// The message in `frames`, or a problem that says what is wrong with them.
+    public static func decode(_ frames: [[UInt8]]) throws -> Message {
+        try Decoder.message(in: frames)
+    }
+}

@@ -1,0 +1,193 @@
+public import Core
+
+/// How a worker introduces itself.
+public struct WorkerHello: Sendable, Hashable {
+    /// Its name.
+    public var worker: WorkerID
+    /// Its compute threads.
+    public var threads: Int
+    /// Bytes of memory it offers for weights and KV pages.
+    public var memoryBytes: Int
+    /// Where its data link listens.
+    public var dataEndpoint: String
+    /// The CURVE public key of its data link (Z85), or empty when that is open.
+    public var dataPublicKey: String
+    /// The digest of its own copy of the model, or empty when it has none.
+    public var modelDigest: String
+    /// The instruction set its kernels use.
+    public var instructionSet: String
+
+    /// A hello.
+    public init(
+        worker: WorkerID, threads: Int, memoryBytes: Int, dataEndpoint: String, dataPublicKey: String = "",
+        modelDigest: String = "", instructionSet: String = ""
+    ) {
+        self.worker = worker
+        self.threads = threads
+        self.memoryBytes = memoryBytes
+        self.dataEndpoint = dataEndpoint
+        self.dataPublicKey = dataPublicKey
+        self.modelDigest = modelDigest
+        self.instructionSet = instructionSet
+    }
+}
+
+/// What came out of a step.
+public struct StepDone: Sendable, Hashable {
+    /// The plan.
+    public var epoch: UInt32
+    /// The step.
+    public var number: UInt64
+    /// One for each segment that asked for something, in the step's order.
+    public var results: [SegmentResult]
+    /// Time spent computing.
+    public var computeMicroseconds: Int
+    /// Time spent waiting for other workers.
+    public var waitMicroseconds: Int
+
+    /// A step's outcome.
+    public init(
+        epoch: UInt32, number: UInt64, results: [SegmentResult], computeMicroseconds: Int = 0, waitMicroseconds: Int = 0
+    ) {
+        self.epoch = epoch
+        self.number = number
+        self.results = results
+        self.computeMicroseconds = computeMicroseconds
+        self.waitMicroseconds = waitMicroseconds
+    }
+}
+
+/// A worker's sign of life.
+public struct WorkerHeartbeat: Sendable, Hashable {
+    /// The plan it works on, 0 while it has none.
+    public var epoch: UInt32
+    /// What it does: `idle`, `loading 43%`, `step 17: 512 tokens`.
+    public var activity: String
+    /// Tokens held in its KV pool.
+    public var kvUsed: Int
+    /// Steps since it started.
+    public var stepsDone: UInt64
+    /// Bytes sent to other workers since it started.
+    public var bytesSent: UInt64
+    /// Messages sent to other workers since it started.
+    public var messagesSent: UInt64
+
+    /// A heartbeat.
+    public init(
+        epoch: UInt32, activity: String, kvUsed: Int = 0, stepsDone: UInt64 = 0, bytesSent: UInt64 = 0,
+        messagesSent: UInt64 = 0
+    ) {
+        self.epoch = epoch
+        self.activity = activity
+        self.kvUsed = kvUsed
+        self.stepsDone = stepsDone
+        self.bytesSent = bytesSent
+        self.messagesSent = messagesSent
+    }
+}
+
+/// Which part of which tensor a worker wants.
+public struct Fetch: Sendable, Hashable {
+    /// The tensor's name in the checkpoint.
+    public var tensor: String
+    /// The rows.
+    public var rows: Range<Int>
+    /// The columns, or nil for whole rows.
+    public var columns: Range<Int>?
+
+    /// A wish.
+    public init(tensor: String, rows: Range<Int>, columns: Range<Int>? = nil) {
+        self.tensor = tensor
+        self.rows = rows
+        self.columns = columns
+    }
+}
+
+/// Part of a tensor, as stored: `rows` times `rowBytes` bytes.
+public struct Piece: Sendable, Hashable {
+    /// Rows.
+    public var rows: Int
+    /// Bytes of one row.
+    public var rowBytes: Int
+    /// The rows' bytes, one row after the other.
+    public var bytes: [UInt8]
+
+    /// A piece; `bytes` must hold `rows * rowBytes`.
+    public init(rows: Int, rowBytes: Int, bytes: [UInt8]) {
+        self.rows = rows
+        self.rowBytes = rowBytes
+        self.bytes = bytes
+    }
+}
+
+/// The coordinator's answer to a worker it accepts.
+public struct Welcome: Sendable, Hashable {
+    /// How often both sides send a heartbeat; three missed ones mean that the other side is gone.
+    public var heartbeatInterval: Duration
+    /// The model's name.
+    public var model: String
+
+    /// A welcome.
+    public init(heartbeatInterval: Duration, model: String) {
+        self.heartbeatInterval = heartbeatInterval
+        self.model = model
+    }
+}
+
+/// A worker of the plan, as the others reach it.
+public struct Peer: Sendable, Hashable {
+    /// Its stage.
+    public var stage: Int
+    /// Its rank in the stage.
+    public var rank: Int
+    /// Its name.
+    public var worker: WorkerID
+    /// Where its data link listens.
+    public var dataEndpoint: String
+    /// Its data link's CURVE public key (Z85), or empty.
+    public var dataPublicKey: String
+
+    /// A peer.
+    public init(stage: Int, rank: Int, worker: WorkerID, dataEndpoint: String, dataPublicKey: String = "") {
+        self.stage = stage
+        self.rank = rank
+        self.worker = worker
+        self.dataEndpoint = dataEndpoint
+        self.dataPublicKey = dataPublicKey
+    }
+}
+
+/// A worker's part in a new plan.
+public struct Assignment: Sendable, Hashable {
+    /// The plan's number.
+    public var epoch: UInt32
+    /// Its grid.
+    public var layout: Layout
+    /// What the worker computes.
+    public var slice: Slice
+    /// Everybody in the plan, the worker itself included.
+    public var peers: [Peer]
+    /// The model's configuration and tensor list, in the form that the loader of both sides agrees on.
+    public var modelDescription: [UInt8]
+    /// How weights are held in memory; nil means as stored.
+    public var weightType: WeightType?
+    /// Tokens of KV cache to make room for; 0 lets the worker choose.
+    public var kvCapacity: Int
+    /// The model's digest.
+    public var digest: String
+
+    /// An assignment.
+    public init(
+        epoch: UInt32, layout: Layout, slice: Slice, peers: [Peer], modelDescription: [UInt8],
+        weightType: WeightType? = nil, kvCapacity: Int = 0, digest: String
+    ) {
+        self.epoch = epoch
+        self.layout = layout
+        self.slice = slice
+        self.peers = peers
+        self.modelDescription = modelDescription
+        self.weightType = weightType
+        self.kvCapacity = kvCapacity
+        self.digest = digest
+    }
+}
