@@ -46,7 +46,7 @@ public func logarithm(_ x: Float) -> Float {
         return wide == 0 ? -.infinity : (wide == .infinity ? .infinity : .nan)
     }
     // The mantissa's top bit moves into the exponent when m would be above the square root of 2.
-    let bits = wide.bitPattern &+ 0x000_95F6_1998_0C43
+    let bits = wide.bitPattern &+ 0x0009_5F61_9980_C433
     let exponent = Int(bits >> 52) &- 1023
     let m = Double(bitPattern: (bits & 0x000F_FFFF_FFFF_FFFF) &+ 0x3FE6_A09E_667F_3BCD)
     let s = (m - 1) / (m + 1)

@@ -69,7 +69,7 @@ public func applyRotary(
 ///
 /// In Double: the angle less the nearest multiple n of pi / 2, which is taken away in three parts (n times the first two is
 /// exact for n < 2^21), then the Taylor series on |r| <= pi / 4.
-func cosineAndSine(_ angle: Float) -> (cosine: Float, sine: Float) {
+public func cosineAndSine(_ angle: Float) -> (cosine: Float, sine: Float) {
     let x = Double(angle)
     let n = (x * 0x1.45f306dc9c883p-1).rounded(.toNearestOrEven)
     let r = x.addingProduct(-n, 0x1.921fb544p+0)

@@ -1,0 +1,163 @@
+import Core
+import Kernels
+
+/// A fixed sequence of pseudo-random numbers (SplitMix64): the same on every run.
+struct Draws {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// Even in -1..<1, on a grid of 2^-23.
+    mutating func float() -> Float { Float(Int64(next() >> 40) - (1 << 23)) / Float(1 << 23) }
+
+    mutating func floats(_ count: Int, scale: Float = 1) -> [Float] { (0..<count).map { _ in float() * scale } }
+
+    mutating func below(_ n: Int) -> Int { Int(next() % UInt64(n)) }
+}
+
+/// The keys and values of one KV head, in pages; what no token has filled holds finite rubbish.
+final class Pages {
+    let headDim: Int
+    let keys: [UnsafeRawPointer]
+    let values: [UnsafeRawPointer]
+    private let memory: UnsafeMutableRawPointer
+
+    init(tokens: Int, headDim: Int, draws: inout Draws, rubbish: UInt16 = 0x7BFF) {
+        let pageCount = (tokens + 63) / 64
+        let bytes = KeyValuePage.byteCount(headDim: headDim)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 2 * pageCount * bytes + 2, alignment: 64)
+        memory.initializeMemory(as: UInt16.self, repeating: rubbish, count: pageCount * bytes + 1)
+        for token in 0..<tokens {
+            let page = memory + token / 64 * 2 * bytes
+            KeyValuePage.storeKey(draws.floats(headDim, scale: 3), in: page, at: token % 64, headDim: headDim)
+            KeyValuePage.storeValue(draws.floats(headDim), in: page + bytes, at: token % 64, headDim: headDim)
+        }
+        self.headDim = headDim
+        self.memory = memory
+        keys = (0..<pageCount).map { UnsafeRawPointer(memory + $0 * 2 * bytes) }
+        values = (0..<pageCount).map { UnsafeRawPointer(memory + $0 * 2 * bytes + bytes) }
+    }
+
+    deinit { memory.deallocate() }
+
+    func key(_ token: Int, _ d: Int) -> Float {
+        Float(keys[token / 64].load(fromByteOffset: (d * 64 + token % 64) * 2, as: Float16.self))
+    }
+
+    func value(_ token: Int, _ d: Int) -> Float {
+        Float(values[token / 64].load(fromByteOffset: (token % 64 * headDim + d) * 2, as: Float16.self))
+    }
+}
+
+/// A row's partial attention, or nothing where the row has seen no key.
+struct Partial: Equatable {
+    var m: Float
+    var l: Float
+    var o: [Float]
+
+    /// All of it as bits: -0 is not +0.
+    var bits: [UInt32] { [m.bitPattern, l.bitPattern] + o.map(\.bitPattern) }
+
+    /// The obvious attention of one row over some slots: a key after the other, in the canonical order.
+    static func attend(_ q: [Float], visible: Int, _ pages: Pages, slots: Range<Int>) -> Partial? {
+        if slots.count == 1 {
+            var state: Partial?
+            var page = Slots.firstPage(ofSlot: slots.lowerBound)
+            while page * 64 <= visible {
+                state = step(q, visible: visible, pages, page: page, after: state)
+                page += 64
+            }
+            return state
+        }
+        let middle = slots.lowerBound + slots.count / 2
+        return merge(
+            attend(q, visible: visible, pages, slots: slots.lowerBound..<middle),
+            attend(q, visible: visible, pages, slots: middle..<slots.upperBound))
+    }
+
+    private static func step(_ q: [Float], visible: Int, _ pages: Pages, page: Int, after: Partial?) -> Partial {
+        let headDim = q.count
+        let scale = 1 / Float(headDim).squareRoot()
+        let tokens = page * 64...min(visible, page * 64 + 63)
+        var scores: [Float] = []
+        for token in tokens {
+            var s: Float = 0
+            for d in 0..<headDim { s = s.addingProduct(q[d] * scale, pages.key(token, d)) }
+            scores.append(s)
+        }
+        let m = scores.reduce(after?.m ?? -.infinity) { max($0, $1) }
+        let weights = scores.map { exponential($0 - m) }
+        let factor = after.map { exponential($0.m - m) } ?? 0
+        var o = (after?.o ?? Array(repeating: 0, count: headDim)).map { $0 * factor }
+        for (weight, token) in zip(weights, tokens) {
+            for d in 0..<headDim { o[d] = o[d].addingProduct(weight, pages.value(token, d)) }
+        }
+        return Partial(m: m, l: sum16(weights).addingProduct(after?.l ?? 0, factor), o: o.map { $0 + 0 })
+    }
+
+    static func merge(_ a: Partial?, _ b: Partial?) -> Partial? {
+        guard let a else { return b }
+        guard let b else { return a }
+        let m = max(a.m, b.m)
+        let fa = exponential(a.m - m)
+        let fb = exponential(b.m - m)
+        return Partial(
+            m: m, l: (b.l * fb).addingProduct(a.l, fa), o: zip(a.o, b.o).map { ($1 * fb).addingProduct($0, fa) })
+    }
+}
+
+/// A sum in sixteen lanes, then lanes 8, 4, 2 and 1 apart.
+func sum16(_ x: [Float]) -> Float {
+    var lanes = [Float](repeating: 0, count: 16)
+    for (i, value) in x.enumerated() { lanes[i % 16] += value }
+    for apart in [8, 4, 2, 1] {
+        for j in 0..<apart { lanes[j] += lanes[j + apart] }
+    }
+    return lanes[0]
+}
+
+/// What the kernel under test makes of some rows: their states after `slots`, cut into `parts` runs that are merged in the tree.
+func kernelStates(
+    _ queries: [[Float]], visible: [Int], _ pages: Pages, slots: Range<Int> = 0..<64, parts: Int = 1
+) -> [Partial?] {
+    let headDim = pages.headDim
+    let rowCount = queries.count
+    let stateBytes = attentionStateBytes(rowCount: rowCount, headDim: headDim)
+    let scratchBytes = attentionScratchBytes(rowCount: rowCount, headDim: headDim)
+    let memory = UnsafeMutableRawPointer.allocate(byteCount: stateBytes * parts + scratchBytes, alignment: 8)
+    defer { memory.deallocate() }
+    memory.initializeMemory(as: UInt8.self, repeating: 0xFF, count: stateBytes * parts + scratchBytes)
+    let floats = UnsafeMutablePointer<Float>.allocate(capacity: rowCount * headDim + 1)
+    defer { floats.deallocate() }
+    var rows: [UnsafePointer<Float>] = []
+    for (i, query) in queries.enumerated() {
+        (floats + i * headDim).initialize(from: query, count: headDim)
+        rows.append(UnsafePointer(floats + i * headDim))
+    }
+    var states = (0..<parts).map { AttentionState(memory + $0 * stateBytes, rowCount: rowCount, headDim: headDim) }
+    let size = slots.count / parts
+    for part in 0..<parts {
+        let first = slots.lowerBound + part * size
+        attend(
+            queries: rows, visible: visible, rowCount: rowCount, keyPages: pages.keys, valuePages: pages.values,
+            headDim: headDim, slots: first..<first + size, state: states[part],
+            scratch: memory + stateBytes * parts)
+    }
+    while states.count > 1 {
+        for i in 0..<states.count / 2 { mergeAttention(states[2 * i + 1], into: states[2 * i]) }
+        states = (0..<states.count / 2).map { states[2 * $0] }
+    }
+    return (0..<rowCount).map { row in
+        if states[0].l[row] == 0 { return nil }
+        let o = (0..<headDim).map { states[0].o[row * headDim + $0] }
+        return Partial(m: states[0].m[row], l: states[0].l[row], o: o)
+    }
+}
