@@ -28,6 +28,7 @@ public final class Checkpoint: TensorSource {
     public let format: Format
     /// config.json's members, or the GGUF file's metadata.
     public let config: [String: ConfigValue]
+    /// Every tensor by name.
     public let tensors: [String: TensorInfo]
     private let places: [String: Place]
     private let files: [MappedFile]
@@ -53,16 +54,16 @@ public final class Checkpoint: TensorSource {
             let wanted = try ShardIndex(folder: folder, name: index)
             return try Checkpoint(safetensors: wanted.files, index: wanted, folder: folder, path: path)
         }
-        let safetensors = names.filter { $0.hasSuffix(".safetensors") }
-        if safetensors.count == 1 {
-            return try Checkpoint(safetensors: safetensors, index: nil, folder: folder, path: path)
-        }
         let gguf = names.filter { $0.hasSuffix(".gguf") }
         let first = gguf.filter { (GGUFSplit(name: $0)?.number ?? 1) == 1 }
         if first.count == 1 { return try Checkpoint(gguf: folder + first[0], path: path) }
         if first.count > 1 {
             throw Problem.invalid(
                 "\(path) holds \(first.count) GGUF models (\(first[0]), \(first[1])...); name one of them")
+        }
+        let safetensors = names.filter { $0.hasSuffix(".safetensors") }
+        if safetensors.count == 1 {
+            return try Checkpoint(safetensors: safetensors, index: nil, folder: folder, path: path)
         }
         throw Problem.notFound(
             "\(path) holds no model.safetensors, no \(index) and no .gguf file; is the download complete?")
@@ -137,6 +138,7 @@ public final class Checkpoint: TensorSource {
     /// Bytes of all tensors.
     public var byteCount: Int { tensors.values.reduce(0) { $0 + ($1.byteCount ?? 0) } }
 
+    /// Some rows of a tensor, as pointers into the map; the file's size is looked at again first.
     public func rows(of name: String, _ rows: Range<Int>, columns: Range<Int>?) throws -> TensorRows {
         guard let info = tensors[name], let place = places[name] else {
             throw Problem.invalid("\(path) holds no tensor \(name)")

@@ -58,21 +58,21 @@ struct Safetensors {
 
     /// The format wants the tensors to cover the data exactly, so a gap or an overlap is damage.
     private static func checkCover(_ spans: [(name: String, span: Range<Int>)], size: Int, path: String) throws {
-        var end = 0
-        var last = "the header"
-        for (name, span) in spans.sorted(by: {
+        let ordered = spans.sorted {
             ($0.span.lowerBound, $0.span.upperBound) < ($1.span.lowerBound, $1.span.upperBound)
-        }) {
-            if span.lowerBound < end {
-                throw Problem.invalid("\(path): tensors \(last) and \(name) share bytes; fetch the file again")
-            }
+        }
+        // Overlaps first: the gap that a wrong offset leaves behind says less.
+        for (last, next) in zip(ordered, ordered.dropFirst()) where next.span.lowerBound < last.span.upperBound {
+            throw Problem.invalid("\(path): tensors \(last.name) and \(next.name) share bytes; fetch the file again")
+        }
+        var end = 0
+        for (name, span) in ordered {
             if span.lowerBound > end {
                 throw Problem.invalid(
-                    "\(path): \(span.lowerBound - end) bytes before tensor \(name) belong to no tensor; fetch the file again"
+                    "\(path): \(span.lowerBound - end) bytes before tensor \(name) belong to none; fetch the file again"
                 )
             }
             end = span.upperBound
-            last = name
         }
         if end != size {
             throw Problem.invalid(
