@@ -62,7 +62,10 @@ func greatest(_ x: SIMD8<Float>) -> Float {
 }
 
 /// The sum of sixteen lanes (`low` holds lanes 0...7, `high` lanes 8...15), always in this order: 8 apart, then 4, 2, 1.
-@inline(__always)
+///
+/// Out of line on purpose: inlined, its halving is carried back through the caller's loop, which is then compiled to vectors
+/// of two and four lanes.
+@inline(never)
 func laneSum(_ low: SIMD8<Float>, _ high: SIMD8<Float>) -> Float {
     let eight = low + high
     let four = eight.lowHalf + eight.highHalf
