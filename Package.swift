@@ -60,7 +60,7 @@ let package = Package(
         room("Checkpoint", ["Core", "CSystem", "CSodium"]),
         room("KVCache", ["Core"]),
         // model
-        room("Tokenization", ["Core"]),
+        room("Tokenization", ["Core", "Checkpoint"]),
         room("GLM", ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"]),
         // thinking
         room("Cluster", ["Core"]),
@@ -92,5 +92,15 @@ let package = Package(
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ],
             swiftSettings: house),
+        // tests
+        tests("KernelsTests", ["Kernels", "Core"]),
+        tests("GLMTests", ["Core", "Checkpoint", "GLM"]),
+        tests("HouseTests", []),
+        tests("GatewayTests", ["Core", "Tokenization", "Gateway"]),
+        tests("ClusterTests", ["Core", "Cluster"]),
+        tests("SchedulerTests", ["Core", "Scheduler"]),
+        tests("RouterTests", ["Core", "Router"]),
+        tests("TokenizationTests", ["Core", "Tokenization"]),
+        tests("CheckpointTests", ["Core", "Checkpoint", "GLM"]),
     ]
 )

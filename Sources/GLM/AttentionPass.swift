@@ -1,0 +1,152 @@
+import Core
+import KVCache
+import Kernels
+import Synchronization
+import Threads
+
+/// Attention of one layer: rotation, the KV pages, and the exact softmax over them (design section 4).
+extension Stage {
+    /// Rotates queries and keys in place and writes keys and values to their pages, in the form they are read back in.
+    func rotateAndStore(layer: Int, batch: Batch) {
+        let headDim = configuration.headDim
+        let pairs = configuration.rotaryDim / 2
+        let queryWidth = shares.heads.count * headDim
+        let kvWidth = shares.kvHeads.count * headDim
+        let tables = pageTables(layer: layer, batch: batch)
+        team.run { rank in
+            for row in team.share(of: batch.tokens.count, rank: rank) {
+                let cosines = scratch.cosines + row * pairs
+                let sines = scratch.sines + row * pairs
+                for head in 0..<shares.heads.count {
+                    applyRotary(
+                        scratch.query + row * queryWidth + head * headDim, rotaryDim: pairs * 2, cos: cosines,
+                        sin: sines)
+                }
+                for head in 0..<shares.kvHeads.count {
+                    applyRotary(
+                        scratch.key + row * kvWidth + head * headDim, rotaryDim: pairs * 2, cos: cosines,
+                        sin: sines)
+                }
+            }
+        }
+        // By KV head and part, so that no two threads write to one page.
+        let heads = shares.kvHeads.count
+        team.run { rank in
+            for item in team.share(of: batch.parts.count * heads, rank: rank) {
+                let part = batch.parts[item / heads]
+                let head = item % heads
+                let table = tables[item]
+                for row in part.rows {
+                    let position = batch.positions[row]
+                    let page = position / Slots.pageTokens
+                    let index = position % Slots.pageTokens
+                    let offset = row * kvWidth + head * headDim
+                    KeyValuePage.storeKey(
+                        scratch.key + offset, in: table.keys[page], at: index, headDim: headDim)
+                    KeyValuePage.storeValue(
+                        scratch.value + offset, in: table.values[page], at: index, headDim: headDim)
+                }
+            }
+        }
+    }
+
+    /// attended <- attention of the queries in `rows` (rows of the batch; their queries lie at 0..<rows.count).
+    func attend(layer: Int, batch: Batch, rows: [Int]) {
+        let headDim = configuration.headDim
+        let queryWidth = shares.heads.count * headDim
+        let heads = shares.kvHeads.count
+        if heads == 0 { return }
+        let tables = pageTables(layer: layer, batch: batch)
+        let work = items(batch: batch, rows: rows)
+        let next = Atomic<Int>(0)
+        team.run { rank in
+            let memory = scratch.attention[rank]
+            while true {
+                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+                if index >= work.count { break }
+                let item = work[index]
+                var count = 0
+                for row in item.rows {
+                    for head in item.heads {
+                        let offset = row * queryWidth + head * headDim
+                        memory.queries[count] = UnsafePointer(scratch.query + offset)
+                        memory.outputs[count] = scratch.attended + offset
+                        memory.visible[count] = batch.positions[rows[row]]
+                        count += 1
+                    }
+                }
+                let table = tables[item.part * heads + item.kvHead]
+                let state = AttentionState(memory.state, rowCount: count, headDim: headDim)
+                Kernels.attend(
+                    queries: memory.queries, visible: memory.visible, rowCount: count,
+                    keyPages: table.readKeys, valuePages: table.readValues, headDim: headDim, slots: 0..<Slots.count,
+                    state: state, scratch: memory.pages)
+                finishAttention(state, outputs: memory.outputs)
+            }
+        }
+    }
+
+    /// Queries that share one KV head of one sequence.
+    private struct Item {
+        var part: Int
+        var kvHead: Int
+        var heads: Range<Int>  // of the rank's query heads
+        var rows: Range<Int>  // of the queries
+    }
+
+    /// Cuts the queries into calls of the kernel, the longest contexts first so that threads end together.
+    private func items(batch: Batch, rows: [Int]) -> [Item] {
+        let group = configuration.heads / configuration.kvHeads
+        var items: [Item] = []
+        var first = 0
+        for (index, part) in batch.parts.enumerated() {
+            var end = first
+            while end < rows.count, rows[end] < part.rows.upperBound { end += 1 }
+            defer { first = end }
+            for kvHead in shares.kvHeads {
+                let heads = (kvHead * group..<(kvHead + 1) * group).clamped(to: shares.heads)
+                let local = heads.lowerBound - shares.heads.lowerBound..<heads.upperBound - shares.heads.lowerBound
+                let step = max(1, min(Self.attentionRows / max(local.count, 1), (end - first) / team.size + 1))
+                for start in stride(from: first, to: end, by: step) {
+                    items.append(
+                        Item(
+                            part: index, kvHead: kvHead - shares.kvHeads.lowerBound, heads: local,
+                            rows: start..<min(start + step, end)))
+                }
+            }
+        }
+        return items.reversed()
+    }
+
+    /// Where the pages of one part and KV head lie.
+    struct PageTable: @unchecked Sendable {
+        let keys: UnsafeMutablePointer<UnsafeMutableRawPointer>
+        let values: UnsafeMutablePointer<UnsafeMutableRawPointer>
+        let readKeys: UnsafePointer<UnsafeRawPointer>
+        let readValues: UnsafePointer<UnsafeRawPointer>
+    }
+
+    /// The page tables of a layer, [parts][KV heads].
+    private func pageTables(layer: Int, batch: Batch) -> [PageTable] {
+        let heads = shares.kvHeads.count
+        let pages = batch.parts.map { pool.pageCount(of: $0.segment.sequence) }
+        let entries = pages.reduce(0, +) * heads
+        let memory = scratch.pageTable(entries: entries * 2)
+        var tables: [PageTable] = []
+        var at = 0
+        for (part, count) in zip(batch.parts, pages) {
+            for head in 0..<heads {
+                let keys = memory + at
+                let values = memory + at + count
+                pool.pages(of: part.segment.sequence, layer: layer, kvHead: head, keys: keys, values: values)
+                tables.append(
+                    PageTable(
+                        keys: keys, values: values,
+                        readKeys: UnsafeRawPointer(keys).assumingMemoryBound(to: UnsafeRawPointer.self),
+                        readValues: UnsafeRawPointer(values).assumingMemoryBound(to: UnsafeRawPointer.self)))
+                at += 2 * count
+            }
+        }
+        return tables
+    }
+}

@@ -1,0 +1,118 @@
+public import Checkpoint
+public import Core
+
+/// One process that does everything: the slice of all layers, all leaves and the whole vocabulary.
+///
+/// It is the reference for every layout: the same stage that workers run, alone. One thread uses it at a time.
+public final class Generator {
+    /// The model.
+    public let description: ModelDescription
+    /// The stage that computes it.
+    public let stage: Stage
+    private let collective = SoloCollective()
+    private var stepNumber: UInt64 = 0
+    private var sequenceNumber: UInt64 = 0
+
+    /// Loads a checkpoint whole, with room for `kvTokens` tokens of KV cache.
+    public init(
+        _ checkpoint: Checkpoint, type: WeightType? = nil, kvTokens: Int, threads: Int,
+        progress: (Double) -> Void = { _ in }
+    ) throws {
+        description = try ModelDescription(checkpoint)
+        let configuration = description.configuration
+        stage = try Stage(
+            description: description,
+            slice: .whole(layers: configuration.layers, vocabulary: configuration.vocabulary), source: checkpoint,
+            type: type, kvTokens: kvTokens, threads: threads, progress: progress)
+    }
+
+    /// The logits [tokens, vocabulary] of the first sequence, computed in chunks; the others share its steps.
+    public func logits(of sequences: [[TokenID]], chunk: Int) throws -> [Float] {
+        for sequence in sequences { try description.configuration.check(prompt: sequence) }
+        let ids = sequences.map { _ in nextSequence() }
+        var wanted: [Float] = []
+        for start in stride(from: 0, to: sequences.map(\.count).max() ?? 0, by: chunk) {
+            var segments: [Segment] = []
+            for (index, tokens) in sequences.enumerated() where start < tokens.count {
+                segments.append(
+                    Segment(
+                        sequence: ids[index], start: start,
+                        tokens: Array(tokens[start..<min(start + chunk, tokens.count)]), output: .logits))
+            }
+            for result in try run(segments) where result.sequence == ids[0] { wanted += result.logits }
+        }
+        try release(ids)
+        return wanted
+    }
+
+    /// Continues `prompt`; `deliver` hears each token and says whether to go on.
+    ///
+    /// - Returns: why it ended. An end-of-sequence token is delivered, then ends it.
+    public func generate(
+        _ prompt: [TokenID], options: GenerationOptions, chunk: Int, deliver: (SegmentResult) throws -> Bool
+    ) throws -> FinishReason {
+        let configuration = description.configuration
+        try configuration.check(prompt: prompt)
+        let room = configuration.contextLength - prompt.count
+        let limit = min(options.maxTokens ?? room, room)
+        guard limit > 0 else { return .length }
+        let id = nextSequence()
+        defer { try? release([id]) }
+        var position = 0
+        var pending = prompt
+        var generated = 0
+        while true {
+            let count = min(chunk, pending.count)
+            let isLast = count == pending.count
+            let results = try run([
+                Segment(
+                    sequence: id, start: position, tokens: Array(pending[..<count]),
+                    output: isLast ? .sample(options.sampling) : .none)
+            ])
+            position += count
+            pending.removeFirst(count)
+            guard isLast, let result = results.first, let drawn = result.drawn else { continue }
+            generated += 1
+            let goesOn = try deliver(result)
+            if !options.ignoresEndOfSequence, configuration.stopTokens.contains(drawn.token) { return .stop }
+            if !goesOn { return .stop }
+            if generated == limit { return .length }
+            pending = [drawn.token]
+        }
+    }
+
+    /// Runs one step.
+    public func run(_ segments: [Segment], released: [SequenceID] = []) throws -> [SegmentResult] {
+        stepNumber += 1
+        let step = Step(number: stepNumber, epoch: 1, released: released, segments: segments)
+        guard case .results(let results) = try stage.run(step, input: nil, collective: collective) else { return [] }
+        return results
+    }
+
+    /// A sequence that was not used before.
+    public func nextSequence() -> SequenceID {
+        sequenceNumber += 1
+        return SequenceID(sequenceNumber)
+    }
+
+    /// Frees the pages of sequences.
+    public func release(_ ids: [SequenceID]) throws {
+        _ = try run([], released: ids)
+    }
+}
+
+extension Configuration {
+    /// Refuses a prompt that is empty, too long or has tokens out of range.
+    public func check(prompt: [TokenID]) throws {
+        guard !prompt.isEmpty else { throw Problem.invalid("the prompt is empty; give at least one token") }
+        guard prompt.count <= contextLength else {
+            throw Problem.invalid(
+                "the prompt has \(prompt.count) tokens, the model's context holds \(contextLength); shorten the prompt")
+        }
+        for (index, token) in prompt.enumerated() where token < 0 || Int(token) >= vocabulary {
+            throw Problem.invalid(
+                "token \(token) at position \(index) is out of range; the vocabulary has \(vocabulary) tokens, 0 to \(vocabulary - 1)"
+            )
+        }
+    }
+}

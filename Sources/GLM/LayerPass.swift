@@ -1,0 +1,165 @@
+import Core
+import KVCache
+import Kernels
+import Threads
+
+/// One packed matrix of a product, and where its rows of the result go.
+struct Product {
+    var matrix: PackedMatrix
+    var output: UnsafeMutablePointer<Float>
+    var stride: Int
+}
+
+/// One decoder layer, as the specification writes it (section 2; 2.2 for the two extra norms of GLM-4-0414).
+extension Stage {
+    /// Runs one layer on the residual stream; `wanted` names the rows that go on after attention, nil all of them.
+    ///
+    /// - Returns: how many rows the residual stream has now.
+    func runLayer(_ index: Int, batch: Batch, wanted: [Int]?, collective: any Collective) throws -> Int {
+        let layer = weights.layers[index]
+        let tokens = batch.tokens.count
+        normalise(rows: tokens, norm: layer.inputNorm)
+        let headDim = configuration.headDim
+        let queryWidth = shares.heads.count * headDim
+        let kvWidth = shares.kvHeads.count * headDim
+        var products: [Product] = []
+        if let q = layer.q { products.append(Product(matrix: q, output: scratch.query, stride: queryWidth)) }
+        if let k = layer.k { products.append(Product(matrix: k, output: scratch.key, stride: kvWidth)) }
+        if let v = layer.v { products.append(Product(matrix: v, output: scratch.value, stride: kvWidth)) }
+        multiply(products, input: scratch.normed, rows: tokens)
+        rotateAndStore(layer: index, batch: batch)
+
+        let rows = wanted ?? Array(0..<tokens)
+        if rows.isEmpty { return 0 }
+        if wanted != nil { keep(rows, queryWidth: queryWidth) }
+        attend(layer: index, batch: batch, rows: rows)
+        try reduce(
+            layer.o, tree: shares.attentionTree, input: scratch.attended, inputWidth: queryWidth, rows: rows.count,
+            norm: layer.afterAttentionNorm, collective: collective)
+
+        normalise(rows: rows.count, norm: layer.preFeedForwardNorm)
+        let ffn = shares.ffn.count
+        if let gate = layer.gate, let up = layer.up {
+            multiply(
+                [
+                    Product(matrix: gate, output: scratch.gate, stride: ffn),
+                    Product(matrix: up, output: scratch.up, stride: ffn),
+                ], input: scratch.normed, rows: rows.count)
+            team.run { rank in
+                let share = team.share(of: rows.count * ffn, rank: rank)
+                swiglu(
+                    gate: scratch.gate + share.lowerBound, up: scratch.up + share.lowerBound,
+                    into: scratch.gate + share.lowerBound, count: share.count)
+            }
+        }
+        try reduce(
+            layer.down, tree: shares.ffnTree, input: scratch.gate, inputWidth: ffn, rows: rows.count,
+            norm: layer.afterFeedForwardNorm, collective: collective)
+        return rows.count
+    }
+
+    /// normed <- RMSNorm(x).
+    func normalise(rows: Int, norm: StoredVector) {
+        let hidden = configuration.hidden
+        team.run { rank in
+            for row in team.share(of: rows, rank: rank) {
+                rmsNorm(
+                    scratch.x + row * hidden, weight: norm.values, eps: configuration.eps, count: hidden,
+                    into: scratch.normed + row * hidden)
+            }
+        }
+    }
+
+    /// Column-parallel products of one input: each output [rows, its stride].
+    func multiply(_ products: [Product], input: UnsafePointer<Float>, rows: Int) {
+        guard let first = products.first else { return }
+        let columns = first.matrix.matrix.columns
+        let floats = Activations(floats: input, stride: columns, tokens: rows, columns: columns)
+        let blocks =
+            products.contains { $0.matrix.matrix.type.isInteger }
+            ? quantise(input, rows: rows, columns: columns) : floats
+        let tree = ColumnTree.whole(columns)
+        let panels = products.reduce(0) { $0 + $1.matrix.matrix.panelCount }
+        team.run { rank in
+            var share = team.share(of: panels, rank: rank)
+            for product in products {
+                let count = product.matrix.matrix.panelCount
+                let own = share.clamped(to: 0..<count)
+                if !own.isEmpty {
+                    withUnsafePointer(to: product.output) { output in
+                        Kernels.product(
+                            product.matrix.matrix, panels: own,
+                            product.matrix.matrix.type.isInteger ? blocks : floats, tokens: 0..<rows, tree: tree,
+                            into: output, outputStride: product.stride, bias: product.matrix.bias, scratch: scratch.product[rank])
+                    }
+                }
+                share = share.lowerBound - count..<share.upperBound - count
+            }
+        }
+    }
+
+    /// Int8 blocks of `rows` rows of `columns` floats.
+    private func quantise(_ input: UnsafePointer<Float>, rows: Int, columns: Int) -> Activations {
+        let blocks = Activations(buffer: scratch.activations, tokens: rows, columns: columns)
+        team.run { rank in
+            quantizeActivations(
+                input, stride: columns, tokens: rows, columns: columns,
+                blocks: team.share(of: blocks.blocks, rank: rank), into: blocks)
+        }
+        return blocks
+    }
+
+    /// x <- x + (the tree over all leaves of matrix · input), with `norm` between the sum and the addition when given.
+    private func reduce(
+        _ matrix: PackedMatrix?, tree: [[Range<Int>]], input: UnsafePointer<Float>, inputWidth: Int, rows: Int,
+        norm: StoredVector?, collective: any Collective
+    ) throws {
+        let hidden = configuration.hidden
+        var own: [SubtreeRoot] = []
+        if let matrix {
+            let activations =
+                matrix.matrix.type.isInteger
+                ? quantise(input, rows: rows, columns: inputWidth)
+                : Activations(floats: input, stride: inputWidth, tokens: rows, columns: inputWidth)
+            let columns = ColumnTree(roots: tree)
+            scratch.roots.withUnsafeBufferPointer { outputs in
+                guard let outputs = outputs.baseAddress else { return }
+                team.run { rank in
+                    Kernels.product(
+                        matrix.matrix, panels: team.share(of: matrix.matrix.panelCount, rank: rank), activations,
+                        tokens: 0..<rows, tree: columns, into: outputs, outputStride: hidden, bias: nil,
+                        scratch: scratch.product[rank])
+                }
+            }
+            // A subtree of empty leaves has no sum: it is not sent, and is no zero.
+            for (index, leaves) in shares.subtrees.enumerated() where tree[index].contains(where: { !$0.isEmpty }) {
+                own.append(SubtreeRoot(leaves: leaves, values: UnsafePointer(scratch.roots[index])))
+            }
+        }
+        let roots = try own + collective.exchange(own, count: rows * hidden)
+        let target = norm == nil ? scratch.x : scratch.normed
+        let nodes = roots.map { TreeRoot(leaves: $0.leaves, values: $0.values) }
+        team.run { rank in
+            treeSum(
+                nodes, elements: team.share(of: rows * hidden, rank: rank), into: target,
+                addingTo: norm == nil ? UnsafePointer(scratch.x) : nil)
+        }
+        guard let norm else { return }
+        team.run { rank in
+            for row in team.share(of: rows, rank: rank) {
+                let values = scratch.normed + row * hidden
+                rmsNorm(values, weight: norm.values, eps: configuration.eps, count: hidden, into: values)
+                add(values, into: scratch.x + row * hidden, count: hidden)
+            }
+        }
+    }
+
+    /// Moves the rows that go on to the front of the residual stream and of the queries.
+    private func keep(_ rows: [Int], queryWidth: Int) {
+        let hidden = configuration.hidden
+        for (target, source) in rows.enumerated() where target != source {
+            (scratch.x + target * hidden).update(from: scratch.x + source * hidden, count: hidden)
+            (scratch.query + target * queryWidth).update(from: scratch.query + source * queryWidth, count: queryWidth)
+        }
+    }
+}

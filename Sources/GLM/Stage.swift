@@ -1,0 +1,161 @@
+public import Checkpoint
+public import Core
+import KVCache
+import Kernels
+import Threads
+
+/// One worker's part of the model: some layers, some leaves of each, their KV pages. The forward pass of every process.
+///
+/// Values have one defined order of operations that no layout changes (docs/kernels.md), so the same tokens give the
+/// same bits whether one stage of one rank computes them or many. One thread calls it at a time; it has a team of its own.
+public final class Stage {
+    /// What a step leaves behind.
+    public enum Output {
+        /// Hidden states [tokens, hidden] for the next stage; valid until the next step.
+        case hidden(UnsafeBufferPointer<Float>)
+        /// What the last stage found, on its rank 0; elsewhere nothing.
+        case results([SegmentResult])
+    }
+
+    let configuration: Configuration
+    let slice: Slice
+    let shares: Shares
+    let weights: SliceWeights
+    let pool: PagePool
+    let team: Team
+    let scratch: Scratch
+    private let rotary: RotaryTable
+    private let embedding: TensorRows?
+    private let embeddingFormat: StoredFormat
+    private var sampler = Sampler()
+    private var logits: [Float] = []
+
+    /// Bytes of packed weights.
+    public let weightBytes: Int
+    /// Tokens that the KV pool has room for.
+    public var kvCapacity: Int { pool.capacity * Slots.pageTokens }
+    /// Tokens in the KV pool.
+    public var kvUsed: Int { pool.tokens }
+
+    /// Loads and packs a slice; `progress` hears shares of the whole.
+    ///
+    /// - Parameters:
+    ///   - type: The weights' type in memory; nil keeps what the checkpoint has.
+    ///   - kvTokens: How many tokens the KV pool holds.
+    public init(
+        description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvTokens: Int,
+        threads: Int, progress: (Double) -> Void
+    ) throws {
+        let configuration = description.configuration
+        let team = Team(size: threads, name: "glm-compute")
+        let shares = Shares(configuration, leaves: slice.leaves)
+        weights = try SliceWeights(
+            description, slice: slice, shares: shares, source: source, type: type, team: team, progress: progress)
+        let names = try TensorNames(configuration: configuration, tensors: description.tensors)
+        if slice.isFirst {
+            let rows = try source.rows(of: names.embedding.tensor, names.embedding.rows, columns: nil)
+            embeddingFormat = try rows.type.format(of: names.embedding.tensor)
+            embedding = rows
+        } else {
+            embeddingFormat = .f32
+            embedding = nil
+        }
+        pool = try PagePool(
+            layers: slice.layers.count, kvHeads: shares.kvHeads.count,
+            pageBytes: KeyValuePage.byteCount(headDim: configuration.headDim),
+            capacity: (kvTokens + Slots.pageTokens - 1) / Slots.pageTokens)
+        rotary = RotaryTable(base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim)
+        let group = configuration.heads / configuration.kvHeads
+        scratch = try Scratch(
+            Scratch.Shape(
+                hidden: configuration.hidden, queryWidth: shares.heads.count * configuration.headDim,
+                kvWidth: shares.kvHeads.count * configuration.headDim, ffn: shares.ffn.count,
+                subtrees: shares.subtrees.count, rotaryPairs: configuration.rotaryDim / 2, threads: team.size,
+                attentionRows: max(Self.attentionRows, group), headDim: configuration.headDim))
+        self.configuration = configuration
+        self.slice = slice
+        self.shares = shares
+        self.team = team
+        weightBytes = weights.byteCount
+    }
+
+    /// Query rows of one call of the attention kernel: enough to repay the conversion of a page, few enough for the cache.
+    static let attentionRows = 384
+
+    /// Bytes of KV cache that a slice holds for each token.
+    public static func kvBytesPerToken(_ configuration: Configuration, slice: Slice) -> Int {
+        let heads = Shares(configuration, leaves: slice.leaves).kvHeads.count
+        return slice.layers.count * heads * 2 * KeyValuePage.byteCount(headDim: configuration.headDim)
+            / Slots.pageTokens
+    }
+
+    /// Runs one step: tokens in at the first stage, hidden states elsewhere; hidden states or results out.
+    ///
+    /// - Parameter input: The stage before's hidden states [tokens, hidden]; nil in the first stage.
+    public func run(_ step: Step, input: UnsafePointer<Float>?, collective: any Collective) throws -> Output {
+        team.prepareThread()
+        for sequence in step.released { pool.release(sequence) }
+        let batch = try Batch(step, configuration: configuration)
+        try scratch.reserve(tokens: max(batch.tokens.count, 1))
+        for segment in step.segments {
+            try pool.extend(segment.sequence, start: segment.start, count: segment.tokens.count)
+        }
+        if batch.tokens.isEmpty { return slice.isLast ? .results([]) : .hidden(hidden(tokens: 0)) }
+        try begin(batch, input: input)
+        let pairs = configuration.rotaryDim / 2
+        for (row, position) in batch.positions.enumerated() {
+            rotary.angles(position: position, into: scratch.cosines + row * pairs, scratch.sines + row * pairs)
+        }
+        var rows = batch.tokens.count
+        for layer in weights.layers.indices {
+            // The last layer's attention output and feed-forward are computed only where logits are asked for.
+            let wanted = slice.isLast && layer == weights.layers.count - 1 ? batch.wanted : nil
+            rows = try runLayer(layer, batch: batch, wanted: wanted, collective: collective)
+            if rows == 0 { break }
+        }
+        guard slice.isLast else { return .hidden(hidden(tokens: rows)) }
+        return .results(try finish(batch, rows: rows, collective: collective))
+    }
+
+    private func hidden(tokens: Int) -> UnsafeBufferPointer<Float> {
+        UnsafeBufferPointer(start: scratch.x, count: tokens * configuration.hidden)
+    }
+
+    /// Fills the residual stream from the embedding or the stage before.
+    private func begin(_ batch: Batch, input: UnsafePointer<Float>?) throws {
+        let hidden = configuration.hidden
+        if let embedding {
+            for (row, token) in batch.tokens.enumerated() {
+                dequantize(
+                    embedding.base + Int(token) * embedding.rowStride, stored: embeddingFormat, columns: hidden,
+                    into: scratch.x + row * hidden)
+            }
+        } else if let input {
+            scratch.x.update(from: input, count: batch.tokens.count * hidden)
+        } else {
+            throw Problem.failed("stage \(slice.stage) got no hidden states from the stage before")
+        }
+    }
+
+    /// Norm, output matrix, and what each segment asked for.
+    private func finish(_ batch: Batch, rows: Int, collective: any Collective) throws -> [SegmentResult] {
+        guard rows > 0, let norm = weights.finalNorm else { return [] }
+        let own = slice.vocabulary.count
+        if logits.count < rows * own { logits = [Float](repeating: 0, count: rows * own) }
+        return try logits.withUnsafeMutableBufferPointer { buffer in
+            if let output = weights.output, let base = buffer.baseAddress {
+                normalise(rows: rows, norm: norm)
+                multiply([Product(matrix: output, output: base, stride: own)], input: scratch.normed, rows: rows)
+            }
+            let others = try collective.gather(UnsafeBufferPointer(rebasing: buffer[..<(rows * own)]))
+            guard slice.rank == 0 else { return [] }
+            guard others.count == slice.rankCount - 1 else {
+                throw Problem.failed("expected the logits of \(slice.rankCount - 1) other ranks, got \(others.count)")
+            }
+            let shards = [UnsafeBufferPointer(rebasing: buffer[..<(rows * own)])] + others
+            return batch.results(rows: rows, shards: shards, widths: slice.vocabularyByRank.map(\.count)) {
+                sampler.draw($0, options: $1, position: $2)
+            }
+        }
+    }
+}

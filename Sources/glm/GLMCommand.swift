@@ -1,0 +1,47 @@
+import ArgumentParser
+import Core
+import Glibc
+import Kernels
+
+/// The command `glm`: one subcommand a file, no logic of its own.
+@main
+struct GLMCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "glm", abstract: "GLM-4 on a cluster of ordinary CPU hosts.",
+        subcommands: [
+            Up.self, CoordinatorCommand.self, WorkerCommand.self, GatewayCommand.self, Submit.self, Chat.self,
+            Jobs.self, Status.self, Generate.self, Logits.self, Tokenize.self, Model.self, Eval.self, Bench.self,
+            Keys.self,
+        ])
+
+    /// Runs the command; exit status 0 done, 1 failed, 2 bad usage; an error is one line that begins with `error:`.
+    static func main() async {
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let problem as Problem {
+            complain(problem.message)
+            exit(1)
+        } catch {
+            let code = exitCode(for: error)
+            if code == .success {
+                print(fullMessage(for: error))
+                exit(0)
+            }
+            if error is ExitCode { exit(code.rawValue) }
+            let isUsage = code == .validationFailure
+            complain(isUsage ? "\(message(for: error)); see glm --help" : "\(error)")
+            exit(isUsage ? 2 : 1)
+        }
+    }
+
+    private static func complain(_ message: String) {
+        let line = message.split(separator: "\n").joined(separator: " ")
+        fputs("error: \(line)\n", stderr)
+    }
+}

@@ -1,0 +1,56 @@
+import ArgumentParser
+import Checkpoint
+import Core
+import Threads
+
+/// What every command that loads a model takes.
+struct ModelOptions: ParsableArguments {
+    @Option(help: "A folder with config.json and safetensors, or a GGUF file.")
+    var model: String
+
+    @Option(help: "Weights in memory: f32, bf16, f16, q8 or q4; as stored unless given.")
+    var type: String?
+
+    @Option(help: "Compute threads of a process; the processors divided among the workers unless given.")
+    var threads: Int?
+
+    @Option(help: "Stages x ranks; more than 1x1 runs in freshly started worker processes.")
+    var layout: String = "1x1"
+
+    /// The weight type asked for.
+    func weightType() throws -> WeightType? {
+        guard let type else { return nil }
+        guard let found = WeightType(name: type), found != .q4m else {
+            throw Problem.invalid("--type \(type) is unknown; use f32, bf16, f16, q8 or q4")
+        }
+        return found
+    }
+
+    /// Compute threads of each of `workers` processes on this machine.
+    func threadCount(workers: Int) throws -> Int {
+        if let threads {
+            guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
+            return threads
+        }
+        return max(1, Topology.processors.count / workers)
+    }
+}
+
+/// Token ids as a command line gives them: numbers with commas between.
+func tokenList(_ text: String, flag: String) throws -> [TokenID] {
+    try text.split(separator: ",", omittingEmptySubsequences: false).map { part in
+        guard let token = TokenID(part.trimmed) else {
+            throw Problem.invalid("\(flag): '\(part)' is no token id; write numbers with commas between, like 1,2,3")
+        }
+        return token
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: Substring {
+        var rest = self
+        while rest.first == " " { rest.removeFirst() }
+        while rest.last == " " { rest.removeLast() }
+        return rest
+    }
+}

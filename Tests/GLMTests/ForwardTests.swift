@@ -1,0 +1,89 @@
+import Checkpoint
+import Core
+import GLM
+import Testing
+
+@Suite("Forward pass")
+struct ForwardTests {
+    @Test("logits agree with the reference implementation", arguments: Golden.models)
+    func reference(name: String) throws {
+        let golden = Golden(name)
+        let tolerance = try golden.expectation().tolerance
+        let generator = try Generator(Checkpoint.open(golden.model), kvTokens: 2048, threads: 2)
+        for expected in try golden.cases() {
+            let logits = try generator.logits(of: [expected.tokens], chunk: 512)
+            let width = generator.description.configuration.vocabulary
+            var worst: Float = 0
+            for (row, values) in zip(expected.rows, expected.logits) {
+                for (column, value) in values.enumerated() {
+                    let difference = abs(logits[row * width + column] - value)
+                    worst = max(worst, difference - tolerance.relative * abs(value))
+                }
+            }
+            #expect(worst <= tolerance.absolute)
+        }
+    }
+
+    @Test("greedy answers agree with the reference implementation", arguments: Golden.models)
+    func greedy(name: String) throws {
+        let golden = Golden(name)
+        let generator = try Generator(Checkpoint.open(golden.model), kvTokens: 2048, threads: 1)
+        for expected in try golden.expectation().greedy {
+            var tokens: [TokenID] = []
+            let finish = try generator.generate(
+                expected.prompt, options: GenerationOptions(maxTokens: expected.tokens.count), chunk: 64
+            ) { result in
+                if let drawn = result.drawn { tokens.append(drawn.token) }
+                return true
+            }
+            #expect(Array(tokens.prefix(expected.certain)) == Array(expected.tokens.prefix(expected.certain)))
+            if expected.certain == expected.tokens.count { #expect(finish.rawValue == expected.finish) }
+        }
+    }
+}
+
+@Suite("One answer")
+struct OneAnswerTests {
+    static let layouts = ["2x1", "1x2", "2x2", "1x3", "2x3", "1x4", "1x7", "1x8"]
+
+    @Test("every layout gives the same bits", arguments: Golden.models)
+    func layouts(name: String) throws {
+        let golden = Golden(name)
+        let checkpoint = try Checkpoint.open(golden.model)
+        let description = try ModelDescription(checkpoint)
+        let tokens = try #require(try golden.cases().last).tokens
+        let alone = try Generator(checkpoint, kvTokens: 2048, threads: 2).logits(of: [tokens], chunk: 512)
+        for layout in try Self.layouts.map({ try Layout($0) }) where layout.stages <= description.configuration.layers {
+            let grid = try Grid(description, source: checkpoint, layout: layout)
+            #expect(try grid.logits([tokens], chunk: 512).bits == alone.bits, "\(layout)")
+        }
+        let uneven = try Grid(
+            description, source: checkpoint, layout: Layout(stages: 1, ranks: 3), weights: [5, 2, 1])
+        #expect(try uneven.logits([tokens], chunk: 512).bits == alone.bits, "uneven 1x3")
+    }
+
+    @Test("chunks and company change no bit", arguments: ["f32", "bf16", "f16", "q8", "q4"])
+    func chunks(type: String) throws {
+        for name in ["glm-hf-f32", "glm4-0414", "gguf-chatglm-q4_1"] {
+            let golden = Golden(name)
+            let checkpoint = try Checkpoint.open(golden.model)
+            let tokens = try #require(try golden.cases().last).tokens
+            let weightType = WeightType(name: type)
+            let generator = try Generator(checkpoint, type: weightType, kvTokens: 4096, threads: 2)
+            let whole = try generator.logits(of: [tokens], chunk: 512)
+            for chunk in [1, 7, 64] {
+                #expect(try generator.logits(of: [tokens], chunk: chunk).bits == whole.bits, "\(name) chunk \(chunk)")
+            }
+            let other: [TokenID] = [5, 6, 7, 8, 9]
+            #expect(try generator.logits(of: [tokens, other], chunk: 64).bits == whole.bits, "\(name) batched")
+            let grid = try Grid(
+                ModelDescription(checkpoint), source: checkpoint, layout: Layout(stages: 2, ranks: 2), type: weightType)
+            #expect(try grid.logits([tokens, other], chunk: 7).bits == whole.bits, "\(name) 2x2 chunk 7")
+        }
+    }
+}
+
+extension [Float] {
+    /// The bit patterns: what "the same answer" compares.
+    var bits: [UInt32] { map(\.bitPattern) }
+}
