@@ -11,16 +11,16 @@ struct Arena: ~Copyable {
         for block in blocks { block.deallocate() }
     }
 
-    /// Places `value` and returns where.
-    mutating func place<T>(_ value: T) -> UnsafeMutablePointer<T> {
+    /// A new message, set up by its generated `init` function.
+    mutating func new<T>(_ initialize: (UnsafeMutablePointer<T>?) -> Void) -> UnsafeMutablePointer<T> {
         let block = UnsafeMutablePointer<T>.allocate(capacity: 1)
-        block.initialize(to: value)
+        initialize(block)
         blocks.append(UnsafeMutableRawPointer(block))
         return block
     }
 
     /// Places `values` one after the other; nil when there are none.
-    mutating func place<T>(all values: [T]) -> UnsafeMutablePointer<T>? {
+    mutating func place<T>(_ values: [T]) -> UnsafeMutablePointer<T>? {
         guard !values.isEmpty else { return nil }
         let block = UnsafeMutablePointer<T>.allocate(capacity: values.count)
         for (i, value) in values.enumerated() { (block + i).initialize(to: value) }
@@ -28,20 +28,14 @@ struct Arena: ~Copyable {
         return block
     }
 
-    /// Places `values` and an array of pointers to them, as a repeated message field wants it.
-    mutating func place<T>(each values: [T]) -> UnsafeMutablePointer<UnsafeMutablePointer<T>?>? {
-        guard let first = place(all: values) else { return nil }
-        return place(all: (0..<values.count).map { first + $0 })
-    }
-
     /// Places `text` as a C string; what follows a zero byte in it is lost.
     mutating func place(text: String) -> UnsafeMutablePointer<CChar>? {
-        place(all: text.utf8.map { CChar(bitPattern: $0) } + [0])
+        place(text.utf8.map { CChar(bitPattern: $0) } + [0])
     }
 
     /// Places the UTF-8 of `text` as protobuf `bytes`.
     mutating func place(bytes text: String) -> ProtobufCBinaryData {
         let utf8 = Array(text.utf8)
-        return ProtobufCBinaryData(len: utf8.count, data: place(all: utf8))
+        return ProtobufCBinaryData(len: utf8.count, data: place(utf8))
     }
 }

@@ -1,0 +1,55 @@
+import CWire
+import Core
+
+// The enums of proto/wire.proto and ours, side by side. A value without a partner is refused by the decoder.
+
+extension Problem.Kind {
+    static let wire: [(Problem.Kind, Wire__ProblemKind)] = [
+        (.invalid, WIRE__PROBLEM_KIND__PROBLEM_KIND_INVALID),
+        (.notFound, WIRE__PROBLEM_KIND__PROBLEM_KIND_NOT_FOUND),
+        (.refused, WIRE__PROBLEM_KIND__PROBLEM_KIND_REFUSED),
+        (.unavailable, WIRE__PROBLEM_KIND__PROBLEM_KIND_UNAVAILABLE),
+        (.cancelled, WIRE__PROBLEM_KIND__PROBLEM_KIND_CANCELLED),
+        (.failed, WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED),
+    ]
+}
+
+extension FinishReason {
+    static let wire: [(FinishReason, Wire__FinishReason)] = [
+        (.stop, WIRE__FINISH_REASON__FINISH_REASON_STOP),
+        (.length, WIRE__FINISH_REASON__FINISH_REASON_LENGTH),
+        (.cancelled, WIRE__FINISH_REASON__FINISH_REASON_CANCELLED),
+        (.error, WIRE__FINISH_REASON__FINISH_REASON_ERROR),
+    ]
+}
+
+extension JobState.Phase {
+    static let wire: [(JobState.Phase, Wire__JobPhase)] = [
+        (.queued, WIRE__JOB_PHASE__JOB_PHASE_QUEUED),
+        (.prefill, WIRE__JOB_PHASE__JOB_PHASE_PREFILL),
+        (.decode, WIRE__JOB_PHASE__JOB_PHASE_DECODE),
+        (.finished, WIRE__JOB_PHASE__JOB_PHASE_FINISHED),
+        (.failed, WIRE__JOB_PHASE__JOB_PHASE_FAILED),
+        (.cancelled, WIRE__JOB_PHASE__JOB_PHASE_CANCELLED),
+    ]
+}
+
+extension WeightType {
+    /// nil is "as stored".
+    static let wire: [(WeightType?, Wire__WeightType)] = [
+        (nil, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_AS_STORED),
+        (.f32, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_F32),
+        (.bf16, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_BF16),
+        (.f16, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_F16),
+        (.q8, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_Q8),
+        (.q4, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_Q4),
+        (.q4m, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_Q4M),
+    ]
+}
+
+/// The partner of `value`; 0, which every receiver refuses, when it has none.
+func wireValue<Ours: Equatable, Theirs: RawRepresentable<UInt32>>(
+    _ value: Ours, in table: [(Ours, Theirs)], unspecified: Theirs
+) -> Theirs {
+    table.first { $0.0 == value }?.1 ?? unspecified
+}
