@@ -126,47 +126,64 @@ private struct Attention {
     }
 
     /// One step of the online softmax, for all rows.
+    ///
+    /// Few groups read the page as it is: widening it once more for each costs less than writing it and reading it again.
     func add(page: Int, to state: AttentionState) {
-        let count = Self.keyCount &* headDim
-        widen(keyPages[page].assumingMemoryBound(to: Float16.self), keys, count)
-        widen(valuePages[page].assumingMemoryBound(to: Float16.self), values, count)
-        for group in 0..<groupCount {
-            let rows = rows(ofGroup: group)
-            switch rows.count {
-            case 6: step(rows.lowerBound, 6, page, state)
-            case 5: step(rows.lowerBound, 5, page, state)
-            case 4: step(rows.lowerBound, 4, page, state)
-            case 3: step(rows.lowerBound, 3, page, state)
-            case 2: step(rows.lowerBound, 2, page, state)
-            default: step(rows.lowerBound, 1, page, state)
-            }
+        if groupCount <= 4 {
+            for group in 0..<groupCount { step(group, page, keyPages[page], valuePages[page], half: true, state) }
+        } else {
+            widen(keyPages[page], keys)
+            widen(valuePages[page], values)
+            for group in 0..<groupCount { step(group, page, keys, values, half: false, state) }
         }
     }
 
     /// f16 to f32, exactly.
-    private func widen(_ from: UnsafePointer<Float16>, _ to: UnsafeMutablePointer<Float>, _ count: Int) {
+    private func widen(_ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>) {
         var i = 0
-        while i < count {
-            store(widened(from + i), to + i)
-            store(widened(from + i + 8), to + i + 8)
+        while i < Self.keyCount &* headDim {
+            store(widened(from + 2 &* i), to + i)
+            store(widened(from + 2 &* i + 16), to + i + 8)
             i &+= 16
+        }
+    }
+
+    /// One group's step, with code of its own for each number of rows.
+    @inline(__always)
+    private func step(
+        _ group: Int, _ page: Int, _ k: UnsafeRawPointer, _ v: UnsafeRawPointer, half: Bool, _ state: AttentionState
+    ) {
+        let rows = rows(ofGroup: group)
+        let first = rows.lowerBound
+        switch rows.count {
+        case 6: step(first, 6, page, k, v, half: half, state)
+        case 5: step(first, 5, page, k, v, half: half, state)
+        case 4: step(first, 4, page, k, v, half: half, state)
+        case 3: step(first, 3, page, k, v, half: half, state)
+        case 2: step(first, 2, page, k, v, half: half, state)
+        default: step(first, 1, page, k, v, half: half, state)
         }
     }
 
     /// Scores, weights and weighted values of a few rows, finished before the next few so that they stay in 1.5 KB.
     @inline(__always)
-    private func step(_ first: Int, _ rows: Int, _ page: Int, _ state: AttentionState) {
+    private func step(
+        _ first: Int, _ rows: Int, _ page: Int, _ k: UnsafeRawPointer, _ v: UnsafeRawPointer, half: Bool,
+        _ state: AttentionState
+    ) {
         let start = page &* Self.keyCount
         var seen = 0
         for row in first..<first &+ rows { seen = max(seen, visible[row] &- start &+ 1) }
         if seen <= 0 { return }
         seen = min(seen, Self.keyCount)
+        let size = half ? 2 : 4
         let q = packed + first &* headDim
         var column = 0
         while column < Self.keyCount {
             var tile = AttentionTile()
             tile.addProduct(
-                q, rowStride: 1, depthStride: rows, keys + column, stride: Self.keyCount, depth: headDim, rows: rows,
+                q, rowStride: 1, depthStride: rows, k + column &* size, half: half, stride: Self.keyCount,
+                depth: headDim, rows: rows,
                 wide: true)
             tile.write(scores + column, stride: Self.keyCount, rows: rows, wide: true)
             column &+= 16
@@ -177,7 +194,8 @@ private struct Attention {
         while column &+ 16 <= headDim {
             var tile = AttentionTile(o + column, stride: headDim, times: factors, rows: rows, wide: true)
             tile.addProduct(
-                scores, rowStride: Self.keyCount, depthStride: 1, values + column, stride: headDim, depth: seen,
+                scores, rowStride: Self.keyCount, depthStride: 1, v + column &* size, half: half, stride: headDim,
+                depth: seen,
                 rows: rows, wide: true)
             tile.write(o + column, stride: headDim, rows: rows, wide: true)
             column &+= 16
@@ -185,7 +203,8 @@ private struct Attention {
         if column < headDim {
             var tile = AttentionTile(o + column, stride: headDim, times: factors, rows: rows, wide: false)
             tile.addProduct(
-                scores, rowStride: Self.keyCount, depthStride: 1, values + column, stride: headDim, depth: seen,
+                scores, rowStride: Self.keyCount, depthStride: 1, v + column &* size, half: half, stride: headDim,
+                depth: seen,
                 rows: rows, wide: false)
             tile.write(o + column, stride: headDim, rows: rows, wide: false)
         }

@@ -35,16 +35,22 @@ struct AttentionTile {
     }
 
     /// Adds x y over the depth, in order: `x` [depth][rows] at any two strides, `y` [depth][16 or 8 columns].
+    ///
+    /// `half` says that `y` is f16 and not f32; `stride` counts its numbers.
     @inline(__always)
     mutating func addProduct(
-        _ x: UnsafePointer<Float>, rowStride: Int, depthStride: Int, _ y: UnsafePointer<Float>, stride: Int,
+        _ x: UnsafePointer<Float>, rowStride: Int, depthStride: Int, _ y: UnsafeRawPointer, half: Bool, stride: Int,
         depth: Int, rows: Int, wide: Bool
     ) {
+        @inline(__always) func column(_ p: UnsafeRawPointer) -> SIMD8<Float> {
+            half ? widened(p) : p.loadUnaligned(as: SIMD8<Float>.self)
+        }
+        let size = half ? 2 : 4
         var x = x
         var y = y
         for _ in 0..<depth {
-            let a = lanes(y)
-            let b = wide ? lanes(y + 8) : .zero
+            let a = column(y)
+            let b = wide ? column(y + 8 &* size) : .zero
             @inline(__always) func step(_ row: Int, _ sumA: inout SIMD8<Float>, _ sumB: inout SIMD8<Float>) {
                 let q = SIMD8<Float>(repeating: x[row &* rowStride])
                 sumA = sumA.addingProduct(q, a)
@@ -57,7 +63,7 @@ struct AttentionTile {
             if rows > 4 { step(4, &a4, &b4) }
             if rows > 5 { step(5, &a5, &b5) }
             x += depthStride
-            y += stride
+            y += stride &* size
         }
     }
 

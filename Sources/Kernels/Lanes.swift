@@ -73,13 +73,12 @@ func laneSum(_ low: SIMD8<Float>, _ high: SIMD8<Float>) -> Float {
     return two[0] + two[1]
 }
 
-/// Eight f16 numbers as f32, exactly.
+/// Eight f16 numbers as f32, exactly, from any address.
 @inline(__always)
-func widened(_ p: UnsafePointer<Float16>) -> SIMD8<Float> {
+func widened(_ p: UnsafeRawPointer) -> SIMD8<Float> {
     #if arch(x86_64)
-        let bits = UnsafeRawPointer(p).loadUnaligned(as: SIMD2<Int64>.self)
-        return _mm256_cvtph_ps(bits)
+        _mm256_cvtph_ps(p.loadUnaligned(as: SIMD2<Int64>.self))
     #else
-        return SIMD8<Float>(UnsafeRawPointer(p).loadUnaligned(as: SIMD8<Float16>.self))
+        SIMD8<Float>(p.loadUnaligned(as: SIMD8<Float16>.self))
     #endif
 }
