@@ -10,9 +10,6 @@ struct EvalNeedle: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "needle", abstract: "Hide facts in long texts and ask for each: the product's self-test.")
 
-    @Option(help: "The gateway to ask.")
-    var gateway: String = "http://127.0.0.1:8080"
-
     @Option(help: "The longest text, in tokens.")
     var context: Int = 8192
 
@@ -32,12 +29,14 @@ struct EvalNeedle: AsyncParsableCommand {
     @Option(help: "Also write a picture of the table to this file.")
     var svg: String?
 
+    @OptionGroup var gateway: GatewayOptions
+
     func run() async throws {
         guard (1...Haystack.keys.count).contains(depths) else {
             throw Problem.invalid("--depths \(depths): the model knows \(Haystack.keys.count) keys; use 1 to that")
         }
         let lengths = try lengthsAsked()
-        let client = try NeedleClient(gateway: gateway)
+        let client = NeedleClient(gateway: try gateway.client())
         let start = ContinuousClock.now
         let bytesPerToken = try await client.bytesPerToken(seed: seed)
         var progress = ProgressLine("asking", unit: "questions")
