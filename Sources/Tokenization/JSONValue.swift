@@ -56,7 +56,7 @@ public enum JSONValue: Sendable {
     public var isNull: Bool { if case .null = self { true } else { false } }
 }
 
-extension JSONValue: Equatable {
+extension JSONValue: Hashable {
     /// Equal values with equal spellings, keys in the same order.
     public static func == (a: JSONValue, b: JSONValue) -> Bool {
         switch (a, b) {
@@ -67,6 +67,19 @@ extension JSONValue: Equatable {
         case (.object(let x), .object(let y)):
             x.elementsEqual(y) { $0.key.utf8.elementsEqual($1.key.utf8) && $0.value == $1.value }
         default: false
+        }
+    }
+
+    /// Hashes what `==` compares, members by their keys.
+    public func hash(into hasher: inout Hasher) {
+        switch self {
+        case .null: hasher.combine(0)
+        case .bool(let value): hasher.combine(value)
+        case .number(let text), .string(let text):
+            for byte in text.utf8 { hasher.combine(byte) }
+        case .array(let elements): hasher.combine(elements)
+        case .object(let members):
+            for member in members { for byte in member.key.utf8 { hasher.combine(byte) } }
         }
     }
 }

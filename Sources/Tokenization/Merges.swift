@@ -45,21 +45,35 @@ struct MergeList: Sendable {
         self.slots = slots
     }
 
+    /// Runs `body` with pointers instead of arrays.
+    func withView<R>(_ body: (MergeView) throws -> R) rethrows -> R {
+        try merges.withUnsafeBufferPointer { merges in
+            try slots.withUnsafeBufferPointer { try body(MergeView(merges: merges, slots: $0)) }
+        }
+    }
+
+    @inline(__always)
+    fileprivate static func hash(_ left: TokenID, _ right: TokenID) -> Int {
+        var h = (UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))) &* 0x9E37_79B9_7F4A_7C15
+        h ^= h >> 32
+        return Int(truncatingIfNeeded: h)
+    }
+}
+
+/// A merge list's tables as pointers, valid inside `MergeList.withView`.
+struct MergeView {
+    let merges: UnsafeBufferPointer<MergeList.Merge>
+    let slots: UnsafeBufferPointer<Int32>
+
     /// The place of the pair in the list and what it becomes.
     func find(_ left: TokenID, _ right: TokenID) -> (priority: UInt32, result: TokenID)? {
         guard left >= 0, right >= 0 else { return nil }
-        var place = Self.hash(left, right) & (slots.count - 1)
+        var place = MergeList.hash(left, right) & (slots.count - 1)
         while slots[place] >= 0 {
             let merge = merges[Int(slots[place])]
             if merge.left == left && merge.right == right { return (UInt32(slots[place]), merge.result) }
             place = (place + 1) & (slots.count - 1)
         }
         return nil
-    }
-
-    private static func hash(_ left: TokenID, _ right: TokenID) -> Int {
-        var h = (UInt64(UInt32(bitPattern: left)) << 32 | UInt64(UInt32(bitPattern: right))) &* 0x9E37_79B9_7F4A_7C15
-        h ^= h >> 32
-        return Int(truncatingIfNeeded: h)
     }
 }

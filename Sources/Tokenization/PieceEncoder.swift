@@ -6,137 +6,151 @@ import Core
 /// is searched for the best pair every time, which is fastest below some forty bytes; a long one keeps its pairs in a
 /// heap, so that a megabyte of one letter costs n log n.
 struct PieceEncoder {
-    /// A run of bytes that is one token, or one byte that no token has (id -1, which gives nothing).
-    private struct Part {
-        var start: Int32
-        var end: Int32
-        var token: TokenID
-        /// What this part and the next become.
-        var merged: TokenID
-        /// The priority of that merge, `none` when there is none.
-        var priority: UInt32
-        var previous: Int32
-        var next: Int32
-    }
-
-    private static let none = UInt32.max
     private static let short = 40
 
-    let vocabulary: VocabularyView
-    let rule: MergeRule
+    private let vocabulary: VocabularyView
+    private let merger: Merger
+    /// Whether a piece that is token i is taken as it is; empty: always.
+    private let wholes: [Bool]
     private var parts: [Part] = []
-    private var heap = Heap()
 
-    init(vocabulary: VocabularyView, rule: MergeRule) {
+    /// An encoder over tables that outlive it. Without `list`, ids are ranks.
+    init(vocabulary: VocabularyView, list: MergeView?, wholes: [Bool]) {
         self.vocabulary = vocabulary
-        self.rule = rule
+        self.wholes = wholes
+        merger = Merger(vocabulary: vocabulary, list: list)
     }
 
     /// Appends the tokens of `piece` to `tokens`.
     mutating func encode(_ piece: UnsafeBufferPointer<UInt8>, to tokens: inout [TokenID]) {
-        let takesWhole =
-            switch rule {
-            case .ranks: true
-            case .list(_, let wholePieces): wholePieces
-            }
-        if takesWhole {
-            let whole = vocabulary.token(piece)
-            if whole >= 0 {
-                tokens.append(whole)
-                return
-            }
+        let whole = vocabulary.token(piece)
+        if whole >= 0, wholes.isEmpty || wholes[Int(whole)] {
+            tokens.append(whole)
+            return
         }
-        // Positions are 32-bit; beyond that the piece is cut, far above any text that fits a model.
+        merge(piece, to: &tokens)
+    }
+
+    /// Appends what merging makes of `piece`, even if it is a token.
+    mutating func merge(_ piece: UnsafeBufferPointer<UInt8>, to tokens: inout [TokenID]) {
+        // Positions are 32-bit; beyond that a piece is cut, far above any text that fits a model.
         var start = 0
         while start < piece.count {
             let end = min(piece.count, start + Int(Int32.max))
-            merge(UnsafeBufferPointer(rebasing: piece[start..<end]), to: &tokens)
+            let piece = UnsafeBufferPointer(rebasing: piece[start..<end])
             start = end
+            if parts.count < piece.count {
+                parts = [Part](repeating: Part(), count: max(piece.count, Self.short))
+            }
+            parts.withUnsafeMutableBufferPointer { parts in
+                let parts = UnsafeMutableBufferPointer(rebasing: parts[..<piece.count])
+                merger.fill(parts, piece)
+                if piece.count <= Self.short {
+                    merger.mergeBySearch(parts, piece)
+                } else {
+                    merger.mergeByHeap(parts, piece)
+                }
+                var at: Int32 = 0
+                while at >= 0 {
+                    let part = parts[Int(at)]
+                    if part.token >= 0 { tokens.append(part.token) }
+                    at = part.next
+                }
+            }
         }
     }
+}
 
-    private mutating func merge(_ piece: UnsafeBufferPointer<UInt8>, to tokens: inout [TokenID]) {
+/// A run of bytes that is one token, or one byte that no token has (id -1, which gives nothing).
+private struct Part {
+    /// The priority of a merge that is not possible.
+    static let none = UInt32.max
+
+    /// Where the next part's bytes begin.
+    var end: Int32 = 0
+    var token: TokenID = -1
+    /// What this part and the next become.
+    var merged: TokenID = -1
+    /// The priority of that merge.
+    var priority = Part.none
+    var previous: Int32 = -1
+    var next: Int32 = -1
+}
+
+/// The merging of one piece. A part is known by the place of its first byte.
+private struct Merger {
+    let vocabulary: VocabularyView
+    let list: MergeView?
+
+    func fill(_ parts: UnsafeMutableBufferPointer<Part>, _ piece: UnsafeBufferPointer<UInt8>) {
         let count = Int32(piece.count)
-        parts.removeAll(keepingCapacity: true)
         for at in 0..<count {
-            parts.append(
-                Part(
-                    start: at, end: at + 1, token: vocabulary.single[Int(piece[Int(at)])], merged: -1,
-                    priority: Self.none, previous: at - 1, next: at + 1 < count ? at + 1 : -1))
+            parts[Int(at)] = Part(
+                end: at + 1, token: vocabulary.single[Int(piece[Int(at)])], previous: at - 1,
+                next: at + 1 < count ? at + 1 : -1)
         }
-        for at in 0..<Int(count) { rate(at, in: piece) }
-        if piece.count <= Self.short { mergeBySearch(piece) } else { mergeByHeap(piece) }
-        var at: Int32 = count > 0 ? 0 : -1
-        while at >= 0 {
-            if parts[Int(at)].token >= 0 { tokens.append(parts[Int(at)].token) }
-            at = parts[Int(at)].next
-        }
+        for at in 0..<Int(count) { rate(at, parts, piece) }
     }
 
-    private mutating func mergeBySearch(_ piece: UnsafeBufferPointer<UInt8>) {
+    func mergeBySearch(_ parts: UnsafeMutableBufferPointer<Part>, _ piece: UnsafeBufferPointer<UInt8>) {
         while true {
             var best = -1
-            var priority = Self.none
-            var at: Int32 = 0
+            var priority = Part.none
+            var at = 0
             while at >= 0 {
-                let part = parts[Int(at)]
-                if part.priority < priority {
-                    priority = part.priority
-                    best = Int(at)
+                if parts[at].priority < priority {
+                    priority = parts[at].priority
+                    best = at
                 }
-                at = part.next
+                at = Int(parts[at].next)
             }
             guard best >= 0 else { return }
-            join(best, in: piece)
+            join(best, parts, piece)
         }
     }
 
-    private mutating func mergeByHeap(_ piece: UnsafeBufferPointer<UInt8>) {
-        heap.removeAll()
-        for at in parts.indices where parts[at].priority != Self.none {
-            heap.push(UInt64(parts[at].priority) << 32 | UInt64(at))
+    func mergeByHeap(_ parts: UnsafeMutableBufferPointer<Part>, _ piece: UnsafeBufferPointer<UInt8>) {
+        var heap = Heap()
+        func push(_ at: Int) {
+            if at >= 0, parts[at].priority != Part.none { heap.push(UInt64(parts[at].priority) << 32 | UInt64(at)) }
         }
+        for at in parts.indices { push(at) }
         while let entry = heap.pop() {
             let at = Int(entry & 0xFFFF_FFFF)
             // A pair whose parts have changed since is rated anew under another entry.
             guard parts[at].priority == UInt32(entry >> 32) else { continue }
-            join(at, in: piece)
-            if parts[at].priority != Self.none { heap.push(UInt64(parts[at].priority) << 32 | UInt64(at)) }
-            let previous = Int(parts[at].previous)
-            if previous >= 0, parts[previous].priority != Self.none {
-                heap.push(UInt64(parts[previous].priority) << 32 | UInt64(previous))
-            }
+            join(at, parts, piece)
+            push(at)
+            push(Int(parts[at].previous))
         }
     }
 
     /// Merges the part at `at` with the next one.
-    private mutating func join(_ at: Int, in piece: UnsafeBufferPointer<UInt8>) {
+    private func join(_ at: Int, _ parts: UnsafeMutableBufferPointer<Part>, _ piece: UnsafeBufferPointer<UInt8>) {
         let next = Int(parts[at].next)
         parts[at].token = parts[at].merged
         parts[at].end = parts[next].end
         parts[at].next = parts[next].next
-        parts[next].priority = Self.none
+        parts[next].priority = Part.none
         if parts[at].next >= 0 { parts[Int(parts[at].next)].previous = Int32(at) }
-        rate(at, in: piece)
-        if parts[at].previous >= 0 { rate(Int(parts[at].previous), in: piece) }
+        rate(at, parts, piece)
+        if parts[at].previous >= 0 { rate(Int(parts[at].previous), parts, piece) }
     }
 
     /// Works out what the part at `at` and the next one would become.
-    private mutating func rate(_ at: Int, in piece: UnsafeBufferPointer<UInt8>) {
-        parts[at].priority = Self.none
+    private func rate(_ at: Int, _ parts: UnsafeMutableBufferPointer<Part>, _ piece: UnsafeBufferPointer<UInt8>) {
+        parts[at].priority = Part.none
         guard parts[at].next >= 0 else { return }
         let next = parts[Int(parts[at].next)]
-        switch rule {
-        case .ranks:
-            let span = UnsafeBufferPointer(rebasing: piece[Int(parts[at].start)..<Int(next.end)])
-            let token = vocabulary.token(span)
-            guard token >= 0 else { return }
-            parts[at].merged = token
-            parts[at].priority = UInt32(token)
-        case .list(let list, _):
+        if let list {
             guard let found = list.find(parts[at].token, next.token) else { return }
             parts[at].merged = found.result
             parts[at].priority = found.priority
+        } else {
+            let token = vocabulary.token(UnsafeBufferPointer(rebasing: piece[at..<Int(next.end)]))
+            guard token >= 0 else { return }
+            parts[at].merged = token
+            parts[at].priority = UInt32(token)
         }
     }
 }

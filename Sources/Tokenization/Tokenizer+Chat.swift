@@ -37,4 +37,9 @@ extension Tokenizer {
             }
         }.joined()
     }
+
+    /// A text to be continued, as tokens: behind `[gMASK]<sop>` where the vocabulary has them, never trusted.
+    public func encodePrompt(_ text: String) -> [TokenID] {
+        ["[gMASK]", "<sop>"].compactMap { specials[$0] } + encode(text)
+    }
 }

@@ -1,6 +1,34 @@
 import Core
 
+/// What a tokenizer asks of a GGUF file's metadata; nil where a key is missing or of another type.
+public protocol GGUFMetadata {
+    /// The text under `key`.
+    func text(_ key: String) -> String?
+    /// The array of texts under `key`.
+    func texts(_ key: String) -> [String]?
+    /// The whole number under `key`.
+    func integer(_ key: String) -> Int?
+    /// The array of whole numbers under `key`.
+    func integers(_ key: String) -> [Int]?
+}
+
 extension Tokenizer {
+    /// A tokenizer from a GGUF file's metadata.
+    public init(gguf metadata: some GGUFMetadata) throws {
+        guard let tokens = metadata.texts("tokenizer.ggml.tokens") else {
+            throw Problem.invalid(
+                "the GGUF file has no tokenizer.ggml.tokens, so text can't become tokens; give token ids")
+        }
+        let ends = ["eos", "eot", "eom"].compactMap { metadata.integer("tokenizer.ggml.\($0)_token_id") }
+        let types = metadata.integers("tokenizer.ggml.token_type") ?? []
+        try self.init(
+            ggufTokens: tokens, types: types.map { Int32(truncatingIfNeeded: $0) },
+            merges: metadata.texts("tokenizer.ggml.merges") ?? [],
+            pre: metadata.text("tokenizer.ggml.pre") ?? "default",
+            model: metadata.text("tokenizer.ggml.model") ?? "none", endIDs: ends,
+            chatTemplate: metadata.text("tokenizer.chat_template"))
+    }
+
     /// A tokenizer from a GGUF file's metadata.
     ///
     /// - Parameters:

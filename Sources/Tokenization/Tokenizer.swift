@@ -10,6 +10,9 @@ public struct Tokenizer: Sendable {
     let rule: MergeRule
     /// Tokens that are matched in text before it is cut: by first byte, the longest first.
     private let matched: [UInt8: [TokenID]]
+    /// Whether a piece that is token i is taken as it is; empty: always. With a merge list it is when merging gives
+    /// that token too, which is worth knowing beforehand: most words are tokens.
+    private let wholes: [Bool]
 
     /// Special tokens by name.
     public let specials: [String: TokenID]
@@ -33,6 +36,7 @@ public struct Tokenizer: Sendable {
         self.pattern = pattern
         self.rule = rule
         self.template = template
+        wholes = Self.wholes(vocabulary, rule)
         var specials: [String: TokenID] = [:]
         var matched: [UInt8: [TokenID]] = [:]
         for id in 0..<TokenID(vocabulary.count) {
@@ -53,6 +57,37 @@ public struct Tokenizer: Sendable {
             if let id = TokenID(exactly: end), vocabulary.contains(id) { stops.insert(id) }
         }
         stopTokens = stops
+    }
+
+    private static func wholes(_ vocabulary: Vocabulary, _ rule: MergeRule) -> [Bool] {
+        guard case .list(let list, wholePieces: false) = rule else { return [] }
+        return vocabulary.withView { view in
+            list.withView { list in
+                var encoder = PieceEncoder(vocabulary: view, list: list, wholes: [])
+                var tokens: [TokenID] = []
+                return (0..<TokenID(vocabulary.count)).map { id in
+                    guard vocabulary.kind(of: id) == .normal else { return false }
+                    tokens.removeAll(keepingCapacity: true)
+                    vocabulary[id].withUnsafeBufferPointer { encoder.merge($0, to: &tokens) }
+                    return tokens == [id]
+                }
+            }
+        }
+    }
+
+    private func withEncoder(_ body: (inout PieceEncoder) -> Void) {
+        vocabulary.withView { view in
+            switch rule {
+            case .ranks:
+                var encoder = PieceEncoder(vocabulary: view, list: nil, wholes: wholes)
+                body(&encoder)
+            case .list(let list, _):
+                list.withView { list in
+                    var encoder = PieceEncoder(vocabulary: view, list: list, wholes: wholes)
+                    body(&encoder)
+                }
+            }
+        }
     }
 
     /// One more than the highest id.
@@ -78,8 +113,7 @@ public struct Tokenizer: Sendable {
     private func encode(_ text: UnsafeBufferPointer<UInt8>, trusted: Bool) -> [TokenID] {
         var tokens: [TokenID] = []
         tokens.reserveCapacity(text.count / 3)
-        vocabulary.withView { view in
-            var encoder = PieceEncoder(vocabulary: view, rule: rule)
+        withEncoder { encoder in
             var start = 0
             for match in matches(in: text, trusted: trusted) {
                 encodePlain(text[start..<match.range.lowerBound], with: &encoder, to: &tokens)
