@@ -1,0 +1,123 @@
+public import Core
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+import ServiceLifecycle
+import UnixSignals
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// The HTTP door of a cluster: OpenAI's shapes in, jobs out, event streams back.
+///
+/// It keeps nothing but the tokenizer of the model that is served: any number of gateways may stand before one cluster.
+public struct Gateway: Sendable {
+    /// How a gateway listens.
+    public struct Settings: Sendable {
+        /// Where.
+        public var listen: ListenAddress
+        /// Whether an address that others can reach is allowed, though the HTTP API has no keys.
+        public var insecure: Bool
+        /// A comment is sent on a stream that said nothing for so long, or proxies close it.
+        public var heartbeat: Duration
+        /// The longest request body, in bytes.
+        public var bodyLimit: Int
+
+        /// Settings; a heartbeat every 15 seconds and bodies of at most 64 MiB unless said otherwise.
+        public init(
+            listen: ListenAddress, insecure: Bool = false, heartbeat: Duration = .seconds(15),
+            bodyLimit: Int = 64 << 20
+        ) {
+            self.listen = listen
+            self.insecure = insecure
+            self.heartbeat = heartbeat
+            self.bodyLimit = bodyLimit
+        }
+    }
+
+    private let settings: Settings
+    private let service: any ClusterService
+
+    /// A gateway for `service`; refuses to stand open to others unless told to.
+    public init(settings: Settings, service: any ClusterService) throws {
+        guard settings.listen.isLoopback || settings.insecure else {
+            throw Problem.refused(
+                "listening at \(settings.listen) would let everybody on the network use the cluster: "
+                    + "the HTTP API has no keys; listen at 127.0.0.1, or allow it with --insecure")
+        }
+        self.settings = settings
+        self.service = service
+    }
+
+    /// Serves until it is cancelled or, with `handlesSignals`, until SIGINT or SIGTERM; open streams then get a moment to end.
+    ///
+    /// `onListening` is told the address with the port that was really taken.
+    public func run(
+        handlesSignals: Bool = true, onListening: @escaping @Sendable (ListenAddress) async -> Void = { _ in }
+    ) async throws {
+        let logger = Logger(label: "gateway")
+        let listen = settings.listen
+        let application = Application(
+            router: router(logger: logger),
+            configuration: ApplicationConfiguration(
+                address: .hostname(listen.host, port: listen.port), serverName: "glm", backlog: 1024),
+            onServerRunning: { channel in
+                var bound = listen
+                bound.port = channel.localAddress?.port ?? listen.port
+                logger.info("listening", metadata: ["address": "\(bound)"])
+                await onListening(bound)
+            },
+            logger: quiet(logger))
+        var configuration = ServiceGroupConfiguration(
+            services: [application], gracefulShutdownSignals: handlesSignals ? [.sigterm, .sigint] : [],
+            logger: quiet(logger))
+        configuration.maximumGracefulShutdownDuration = .seconds(3)
+        do {
+            try await ServiceGroup(configuration: configuration).run()
+        } catch let error as IOError {
+            throw problem(for: error)
+        } catch let error as SocketAddressError {
+            throw Problem.invalid("cannot listen at \(listen): \(error); is the host's name right?")
+        }
+    }
+
+    /// Every route, behind the two layers that all requests pass.
+    private func router(logger: Logger) -> Router<BasicRequestContext> {
+        let router = Router(options: .autoGenerateHeadEndpoints)
+        router.add(middleware: RequestLog(logger: logger))
+        router.add(middleware: ErrorResponses())
+        let models = ModelShelf(service: service)
+        let generation = Generation(
+            service: service, models: models, heartbeat: settings.heartbeat, bodyLimit: settings.bodyLimit)
+        ModelRoutes(service: service, models: models).add(to: router)
+        GenerationRoutes(generation: generation).add(to: router)
+        JobRoutes(service: service, generation: generation).add(to: router)
+        StatusRoute(service: service).add(to: router)
+        return router
+    }
+
+    /// The web framework logs its own comings and goings, a shutdown as an error: nothing an operator can act on.
+    private func quiet(_ logger: Logger) -> Logger {
+        var logger = logger
+        logger.logLevel = .critical
+        return logger
+    }
+
+    private func problem(for error: IOError) -> Problem {
+        let listen = settings.listen
+        switch error.errnoCode {
+        case EADDRINUSE:
+            return .invalid(
+                "port \(listen.port) of \(listen.host) is in use by another program; choose another with --listen")
+        case EADDRNOTAVAIL:
+            return .invalid("\(listen.host) is no address of this machine; choose one with --listen")
+        case EACCES:
+            return .invalid(
+                "listening at \(listen) is not permitted; ports below 1024 need root, choose another with --listen")
+        default:
+            return .failed("cannot listen at \(listen): \(error)")
+        }
+    }
+}

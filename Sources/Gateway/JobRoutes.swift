@@ -1,0 +1,148 @@
+import Core
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import Tokenization
+
+/// `/v1/jobs`: work that outlives the connection that asked for it.
+struct JobRoutes: Sendable {
+    let service: any ClusterService
+    let generation: Generation
+
+    func add(to router: Router<BasicRequestContext>) {
+        router.post("/v1/jobs") { request, _ in try await create(request) }
+        router.get("/v1/jobs") { _, _ in
+            let jobs = try await service.jobs()
+            return Response(
+                json: .record(["object": .string("list"), "data": .array(jobs.map { $0.json(withTokens: false) })]))
+        }
+        router.get("/v1/jobs/:id") { _, context in
+            Response(json: try await service.job(try id(context)).json(withTokens: true))
+        }
+        router.get("/v1/jobs/:id/events") { request, context in try await events(request, of: try id(context)) }
+        router.delete("/v1/jobs/:id") { _, context in
+            let id = try id(context)
+            try await service.cancel(id)
+            return Response(json: try await service.job(id).json(withTokens: false))
+        }
+    }
+
+    private func id(_ context: BasicRequestContext) throws -> JobID { JobID(try context.parameters.require("id")) }
+
+    /// Accepts the body of a chat or a completion as a job of its own.
+    private func create(_ request: Request) async throws -> Response {
+        let bytes = try await request.body.collect(upTo: generation.bodyLimit)
+        let read = try await generation.read(bytes) { body, model in
+            let fields = try Fields(body)
+            if fields.value("messages") != nil { return try ChatRoute.read(body, model: model) }
+            if fields.value("prompt") != nil {
+                return try CompletionRoute.read(body, model: model, defaultMaxTokens: nil)
+            }
+            throw APIError.field(
+                "messages", "expected messages (a chat) or prompt (a completion), found neither", code: "missing")
+        }
+        let (job, _) = try await service.submit(
+            JobRequest(prompt: read.prompt, options: read.options, endsWithClient: false))
+        return Response(
+            json: .record([
+                "id": .string(job.name), "object": .string("job"), "status": .string(JobState.Phase.queued.rawValue),
+                "prompt_tokens": .integer(read.prompt.count), "events": .string("/v1/jobs/\(job.name)/events"),
+            ]), status: .accepted)
+    }
+
+    /// The events of a job from its beginning, or after the one that `Last-Event-ID` names.
+    private func events(_ request: Request, of job: JobID) async throws -> Response {
+        let events = try await service.events(of: job)
+        let last = HTTPField.Name("Last-Event-ID").flatMap { request.headers[$0] }.flatMap { Int($0) } ?? -1
+        let stream = JobStream(events: events, heartbeat: generation.heartbeat, last: last)
+        return EventStream.response(for: request.body) { writer in try await stream.write(to: &writer) }
+    }
+}
+
+/// The events of one job as a stream, numbered so that a reader can go on where it was.
+struct JobStream: Sendable {
+    let events: AsyncStream<JobEvent>
+    let heartbeat: Duration
+    /// The last event that the reader has already.
+    let last: Int
+
+    /// Writes all events after `last`, the job's end included.
+    @concurrent func write(to writer: inout any ResponseBodyWriter) async throws {
+        var id = 0
+        let isComplete = try await forEachSignal(of: events, heartbeat: heartbeat) { signal in
+            guard case .event(let event) = signal else {
+                try await writer.comment("still here")
+                return false
+            }
+            if id > last { try await writer.event(event.json.text(), id: id, name: event.name) }
+            id += 1
+            return event.isLast
+        }
+        guard !isComplete else { return }
+        let event = JobEvent.failed(Answer.interrupted)
+        try await writer.event(event.json.text(), id: id, name: event.name)
+    }
+}
+
+extension JobEvent {
+    /// The event's name in a stream.
+    var name: String {
+        switch self {
+        case .prefilled: "prefill"
+        case .token: "token"
+        case .finished: "finished"
+        case .failed: "failed"
+        }
+    }
+
+    /// Whether nothing follows.
+    var isLast: Bool {
+        switch self {
+        case .prefilled, .token: false
+        case .finished, .failed: true
+        }
+    }
+
+    /// The event for programs; `type` is its name.
+    var json: JSONValue {
+        let type = ("type", JSONValue?.some(.string(name)))
+        switch self {
+        case .prefilled(let done, let all):
+            return .record([type, ("tokens", .integer(done)), ("of", .integer(all))])
+        case .token(let drawn, let text, let top):
+            var members = [type, ("token", .integer(drawn.token)), ("text", .string(text))]
+            members.append(("logprob", drawn.logprobJSON))
+            if !top.isEmpty {
+                members.append(
+                    ("top", .array(top.map { .record(["token": .integer($0.token), "logprob": $0.logprobJSON]) })))
+            }
+            return .record(members)
+        case .finished(let finish, let text, let usage, let timings):
+            let answer = Answer(finish: finish, usage: usage, timings: timings)
+            return .record([
+                type, ("finish_reason", answer.finishJSON), ("text", .string(text)), ("usage", answer.usageJSON),
+                ("timings", answer.timingsJSON),
+            ])
+        case .failed(let problem):
+            return .record([type, ("error", APIError(problem).json["error"])])
+        }
+    }
+}
+
+extension JobState {
+    /// The job for programs.
+    func json(withTokens: Bool) -> JSONValue {
+        .record([
+            "id": .string(id.name), "object": .string("job"), "status": .string(phase.rawValue),
+            "created": .real(accepted), "prompt_tokens": .integer(promptTokens),
+            "prefilled_tokens": .integer(prefilledTokens), "completion_tokens": .integer(tokens.count),
+            "tokens": withTokens ? .array(tokens.map { .integer($0) }) : nil, "text": .string(text),
+            "finish_reason": .optional(finish?.rawValue),
+            "error": problem.flatMap { APIError($0).json["error"] } ?? .null,
+            "timings": .record([
+                "queued_ms": .real(timings.queued.milliseconds), "prefill_ms": .real(timings.prefill.milliseconds),
+                "decode_ms": .real(timings.decode.milliseconds),
+            ]),
+        ])
+    }
+}

@@ -1,0 +1,69 @@
+import Core
+import Tokenization
+
+/// The fields of a request that say how tokens are drawn, the same for every route that generates.
+enum SamplingFields {
+    /// Reads them. `logprobs` is what the route made of its own fields of that name.
+    ///
+    /// Defaults are OpenAI's: temperature 1, the whole distribution, a new seed for every request.
+    static func options(
+        _ fields: Fields, maxTokens: Int?, logprobs: Int?
+    ) throws(APIError) -> GenerationOptions {
+        try refuseUnsupported(fields)
+        let topP = try fields.number("top_p", in: 0...1) ?? 1
+        guard topP > 0 else { throw .field("top_p", "top_p: expected a number above 0, up to 1, found 0") }
+        let seed = try fields.int("seed").map { UInt64(bitPattern: Int64($0)) }
+        let sampling = SamplingOptions(
+            temperature: Float(try fields.number("temperature", in: 0...2) ?? 1), topP: Float(topP),
+            // -1 is how other servers spell "all".
+            topK: max(try fields.int("top_k", in: -1...Int(Int32.max)) ?? 0, 0),
+            seed: seed ?? UInt64.random(in: 0...UInt64.max), logprobs: logprobs)
+        return GenerationOptions(
+            sampling: sampling, maxTokens: maxTokens, stop: try stop(fields),
+            ignoresEndOfSequence: try fields.bool("ignore_eos") ?? false)
+    }
+
+    /// One string or a list of strings that end the answer.
+    private static func stop(_ fields: Fields) throws(APIError) -> [String] {
+        guard let value = fields.value("stop") else { return [] }
+        if let text = value.string { return text.isEmpty ? [] : [text] }
+        guard let elements = value.elements else {
+            throw fields.wrong("stop", "a string or an array of strings", value)
+        }
+        guard elements.count <= 16 else {
+            throw .field("stop", "stop: at most 16 strings are possible, found \(elements.count)")
+        }
+        var stops: [String] = []
+        for (index, element) in elements.enumerated() {
+            guard let text = element.string else {
+                throw .field(
+                    "stop", "stop[\(index)]: expected a string, found \(element.kindName)", code: "invalid_type")
+            }
+            guard !text.isEmpty else {
+                throw .field("stop", "stop[\(index)]: expected some text, found an empty string")
+            }
+            stops.append(text)
+        }
+        return stops
+    }
+
+    /// Fields that would change the answer, had they been obeyed: to ignore them would be a wrong answer.
+    private static func refuseUnsupported(_ fields: Fields) throws(APIError) {
+        for key in ["n", "best_of"] {
+            guard let count = try fields.int(key, in: 1...128), count != 1 else { continue }
+            throw .unsupported(key, "\(key): only 1 is supported, found \(count); send several requests")
+        }
+        for (key, neutral) in [
+            ("presence_penalty", 0.0), ("frequency_penalty", 0), ("min_p", 0), ("repetition_penalty", 1),
+        ] {
+            guard let value = try fields.number(key, in: -1e9...1e9), value != neutral else { continue }
+            throw .unsupported(key, "\(key): not supported, found \(value); leave it out")
+        }
+        if let bias = fields.value("logit_bias"), bias.members?.isEmpty != true {
+            throw .unsupported("logit_bias", "logit_bias: not supported; leave it out")
+        }
+        if let format = try fields.object("response_format"), let type = try format.string("type"), type != "text" {
+            throw .unsupported("response_format", "response_format: only text is supported, found \(type)")
+        }
+    }
+}

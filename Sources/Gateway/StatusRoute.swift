@@ -1,0 +1,40 @@
+import Core
+import Hummingbird
+import Tokenization
+
+/// `/v1/status`: the cluster as it is now.
+struct StatusRoute: Sendable {
+    let service: any ClusterService
+
+    func add(to router: Router<BasicRequestContext>) {
+        router.get("/v1/status") { [service] _, _ in Response(json: try await service.status().json) }
+    }
+}
+
+extension ClusterStatus {
+    /// The status for programs.
+    var json: JSONValue {
+        .record([
+            "state": .string(state), "model": .string(model), "digest": .string(digest),
+            "layout": .optional(layout?.description), "epoch": .integer(epoch), "steps": .integer(steps),
+            "queued_jobs": .integer(queuedJobs), "running_jobs": .integer(runningJobs),
+            "members": .array(members.map(\.json)),
+        ])
+    }
+}
+
+extension ClusterStatus.Member {
+    /// The member for programs; ranges are `[first, end)` as two numbers.
+    var json: JSONValue {
+        func range(_ range: Range<Int>?) -> JSONValue {
+            range.map { .array([.integer($0.lowerBound), .integer($0.upperBound)]) } ?? .null
+        }
+        return .record([
+            "worker": .string(worker.name), "state": .string(state), "stage": stage.map { .integer($0) } ?? .null,
+            "rank": rank.map { .integer($0) } ?? .null, "layers": range(layers), "leaves": range(leaves),
+            "memory_bytes": .integer(memory), "weight_bytes": .integer(weightBytes),
+            "kv_capacity_tokens": .integer(kvCapacity), "kv_used_tokens": .integer(kvUsed),
+            "threads": .integer(threads), "activity": .string(activity),
+        ])
+    }
+}

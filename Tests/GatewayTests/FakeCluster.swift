@@ -1,0 +1,165 @@
+import Core
+
+@testable import Tokenization
+
+/// A cluster of one process that says back what the user said last, a byte a token.
+///
+/// It keeps the protocol's contract: events are replayed, jobs outlive their readers, `cancel` ends a job at once. What
+/// the user says steers it: `hang` waits for ever after the prompt, `fail` breaks after two tokens, `slow` takes its time.
+actor FakeCluster: ClusterService {
+    private struct Job {
+        var state: JobState
+        var events: [JobEvent] = []
+        var readers: [AsyncStream<JobEvent>.Continuation] = []
+        var isOver: Bool { state.finish != nil || state.problem != nil }
+    }
+
+    private var table: [String: Job] = [:]
+    private var order: [JobID] = []
+    private let card: ModelCard?
+    private let tokenizer: Tokenizer
+
+    /// The requests that were accepted.
+    private(set) var requests: [JobRequest] = []
+    /// The jobs that somebody cancelled.
+    private(set) var cancelled: [JobID] = []
+
+    /// A cluster with the model "echo", or one that is still loading.
+    init(isLoading: Bool = false, contextLength: Int = 4096, template: ChatTemplate = .glm4Chat) throws {
+        tokenizer = try Self.tokenizer(template)
+        card =
+            isLoading
+            ? nil
+            : ModelCard(
+                name: "echo", contextLength: contextLength, vocabularySize: tokenizer.vocabularySize,
+                tokenizer: tokenizer.serialized(), digest: "0123456789abcdef")
+    }
+
+    /// Token b is byte b; GLM's special tokens follow.
+    static func tokenizer(_ template: ChatTemplate) throws -> Tokenizer {
+        let bytes = (0...255).map { (kind: TokenKind.normal, bytes: [UInt8($0)][...]) }
+        let specials = Tokenizer.glmSpecials.map { (kind: TokenKind.special, bytes: Array($0.utf8)[...]) }
+        return Tokenizer(
+            vocabulary: try Vocabulary(bytes + specials, source: "the tests' vocabulary"), pattern: .glm, rule: .ranks,
+            ends: [], template: template)
+    }
+
+    func model() throws -> ModelCard {
+        guard let card else { throw Problem.unavailable("the model is being loaded: 43%; try again soon") }
+        return card
+    }
+
+    func submit(_ request: JobRequest) throws -> (JobID, AsyncStream<JobEvent>) {
+        let card = try model()
+        if let maxTokens = request.options.maxTokens, request.prompt.count + maxTokens > card.contextLength {
+            throw Problem.invalid("the prompt and max_tokens do not fit the context")
+        }
+        let id = JobID("job-\(order.count + 1)")
+        requests.append(request)
+        order.insert(id, at: 0)
+        table[id.name] = Job(
+            state: JobState(id: id, phase: .queued, promptTokens: request.prompt.count, accepted: 1_700_000_000))
+        let stream = try events(of: id)
+        Task { await answer(id, request) }
+        return (id, stream)
+    }
+
+    func events(of job: JobID) throws -> AsyncStream<JobEvent> {
+        guard var entry = table[job.name] else { throw Problem.notFound("there is no \(job)") }
+        let (stream, continuation) = AsyncStream<JobEvent>.makeStream()
+        for event in entry.events { continuation.yield(event) }
+        if entry.isOver { continuation.finish() } else { entry.readers.append(continuation) }
+        table[job.name] = entry
+        return stream
+    }
+
+    func cancel(_ job: JobID) throws {
+        guard let entry = table[job.name] else { throw Problem.notFound("there is no \(job)") }
+        guard !entry.isOver else { return }
+        cancelled.append(job)
+        say(job, .finished(.cancelled, text: "", Usage(promptTokens: 0, completionTokens: 0), Timings()))
+    }
+
+    func jobs() -> [JobState] { order.compactMap { table[$0.name]?.state } }
+
+    func job(_ id: JobID) throws -> JobState {
+        guard let entry = table[id.name] else { throw Problem.notFound("there is no \(id)") }
+        return entry.state
+    }
+
+    func status() -> ClusterStatus {
+        ClusterStatus(
+            model: "echo", digest: "0123456789abcdef", layout: card == nil ? nil : Layout(stages: 1, ranks: 1),
+            epoch: 3,
+            state: card == nil ? "loading" : "ready",
+            members: [
+                ClusterStatus.Member(
+                    worker: WorkerID("ada"), state: "ready", stage: 0, rank: 0, layers: 0..<4, leaves: 0..<8,
+                    memory: 1 << 30, weightBytes: 1 << 20, kvCapacity: 4096, kvUsed: 64, threads: 2, activity: "idle")
+            ], queuedJobs: 0, runningJobs: table.values.count { !$0.isOver }, steps: 17)
+    }
+
+    // MARK: Answering
+
+    private func answer(_ id: JobID, _ request: JobRequest) async {
+        let said = words(request.prompt)
+        say(id, .prefilled(tokens: request.prompt.count, of: request.prompt.count))
+        guard said != "hang" else { return }
+        var scanner = StopScanner(request.options.stop)
+        var detokenizer = Detokenizer(tokenizer)
+        let tokens = Array(("\n" + said).utf8).map { TokenID($0) } + [tokenizer.specials["<|user|>"] ?? 0]
+        var usage = Usage(promptTokens: request.prompt.count, completionTokens: 0, cachedTokens: 2)
+        let timings = Timings(queued: .milliseconds(1), prefill: .milliseconds(20), decode: .milliseconds(50))
+        for (index, token) in tokens.enumerated() {
+            if said == "slow" { try? await Task.sleep(for: .milliseconds(30)) }
+            if said == "fail", index == 2 { return say(id, .failed(.failed("worker ada is lost; send it again"))) }
+            usage.completionTokens += 1
+            let isEnd = tokenizer.stopTokens.contains(token)
+            let (text, hasStopped) = scanner.next(isEnd ? "" : detokenizer.next(token))
+            let top = (0..<(request.options.sampling.logprobs ?? 0)).map { rank in
+                TokenLogprob(token: rank == 0 ? token : TokenID(64 + rank), logprob: -Float(rank) - 0.5)
+            }
+            say(id, .token(TokenLogprob(token: token, logprob: -0.5), text: text, top: top))
+            if isEnd || hasStopped {
+                return say(id, .finished(.stop, text: scanner.finish(), usage, timings))
+            }
+            if usage.completionTokens == request.options.maxTokens { break }
+        }
+        say(id, .finished(.length, text: scanner.next(detokenizer.finish()).emit + scanner.finish(), usage, timings))
+    }
+
+    /// What stands behind the last role, or all text when there are no roles.
+    private func words(_ prompt: [TokenID]) -> String {
+        var turn = prompt
+        if turn.last == tokenizer.specials["<|assistant|>"] { turn.removeLast() }
+        if let role = turn.lastIndex(where: { $0 == tokenizer.specials["<|user|>"] }) { turn.removeFirst(role + 2) }
+        return tokenizer.decode(turn)
+    }
+
+    private func say(_ id: JobID, _ event: JobEvent) {
+        guard var entry = table[id.name], !entry.isOver else { return }
+        entry.events.append(event)
+        switch event {
+        case .prefilled(let done, _):
+            entry.state.phase = .prefill
+            entry.state.prefilledTokens = done
+        case .token(let drawn, let text, _):
+            entry.state.phase = .decode
+            entry.state.tokens.append(drawn.token)
+            entry.state.text += text
+        case .finished(let reason, let text, _, let timings):
+            entry.state.phase = reason == .cancelled ? .cancelled : .finished
+            entry.state.finish = reason
+            entry.state.text += text
+            entry.state.timings = timings
+        case .failed(let problem):
+            entry.state.phase = .failed
+            entry.state.problem = problem
+        }
+        for reader in entry.readers {
+            reader.yield(event)
+            if entry.isOver { reader.finish() }
+        }
+        table[id.name] = entry
+    }
+}
