@@ -21,6 +21,23 @@ struct DoorsTests {
         }
     }
 
+    @Test("Package.swift declares the doors of the plan")
+    func packageAgrees() throws {
+        let package = try House.lines(of: "\(House.top)/Package.swift").joined(separator: "\n")
+        var declared: [String: Set<String>] = [:]
+        for match in package.matches(of: /room\(\s*"(\w+)"(?:,\s*\[([^\]]*)\])?/) {
+            declared[String(match.1)] = names(in: match.2 ?? "")
+        }
+        let roof = try #require(package.firstMatch(of: /name: "glm",\s*dependencies: \[([^\.]*)/))
+        declared["glm"] = names(in: roof.1)
+        for (name, room) in Plan.rooms { #expect(declared[name] == room.rooms, "\(name)") }
+    }
+
+    /// The quoted words of a list in Swift.
+    private func names(in list: Substring) -> Set<String> {
+        Set(list.matches(of: /"(\w+)"/).map { String($0.1) })
+    }
+
     @Test("doors open downwards only")
     func doorsOpenDownwards() {
         var settled = Plan.cTargets

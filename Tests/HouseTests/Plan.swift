@@ -26,7 +26,7 @@ enum Plan {
         "Checkpoint": Room(rooms: ["Core", "CSystem", "CSodium"], toolchain: json),
         "KVCache": Room(rooms: ["Core"], toolchain: system),
         // model
-        "Tokenization": Room(rooms: ["Core"], toolchain: json),
+        "Tokenization": Room(rooms: ["Core", "Checkpoint"], toolchain: json),
         "GLM": Room(rooms: ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"], toolchain: json),
         // thinking
         "Cluster": Room(rooms: ["Core"]),
@@ -40,8 +40,8 @@ enum Plan {
             toolchain: json),
         "Coordinator": Room(
             rooms: [
-                "Core", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire", "Transport",
-                "Telemetry",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire",
+                "Transport", "Telemetry",
             ],
             toolchain: json),
         "Gateway": Room(
@@ -57,7 +57,8 @@ enum Plan {
                 "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Cluster", "Transport", "Telemetry",
                 "Worker", "Coordinator", "Gateway",
             ],
-            packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit"], toolchain: json),
+            packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit"],
+            toolchain: json.union(["Dispatch"])),
     ]
 
     /// C targets: generated code, system libraries and our few Linux calls.
@@ -77,8 +78,10 @@ enum Plan {
         "CWire": ["Wire"],
     ]
 
-    /// Rooms that may say "I know better than the compiler" about shared memory, each time with the reason beside it.
-    static let mayVouchForSharing: Set<String> = ["Threads", "Transport", "Checkpoint", "KVCache", "Kernels", "GLM"]
+    /// Folders that may say "I know better than the compiler" about shared memory, each time with the reason beside it.
+    static let mayVouchForSharing = [
+        "Threads/", "Transport/", "Checkpoint/", "KVCache/", "Kernels/", "GLM/", "glm/Bench/",
+    ]
 
     /// The longest a file may be before it wants to be two.
     static let longestFile = 600

@@ -37,7 +37,9 @@ struct RulesTests {
     @Test("only rooms that own memory or threads vouch for sharing", arguments: Plan.rooms.keys.sorted())
     func sharingIsVouchedForInFewPlaces(room: String) throws {
         let vows = try places(of: ["@unchecked Sendable", "nonisolated(unsafe)"], in: room)
-        #expect(vows.isEmpty || Plan.mayVouchForSharing.contains(room), "\(vows)")
+        for vow in vows {
+            #expect(Plan.mayVouchForSharing.contains { vow.hasPrefix($0) }, "\(vow)")
+        }
     }
 
     @Test("kernels stay behind their border: nothing of them is inlined into code for older processors")
