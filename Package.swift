@@ -73,8 +73,8 @@ let package = Package(
         room(
             "Coordinator",
             [
-                "Core", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire", "Transport",
-                "Telemetry",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire",
+                "Transport", "Telemetry",
             ]),
         room(
             "Gateway", ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
@@ -96,11 +96,15 @@ let package = Package(
         tests("KernelsTests", ["Kernels", "Core"]),
         tests("GLMTests", ["Core", "Checkpoint", "GLM"]),
         tests("HouseTests", []),
+        tests("ThreadsTests", ["Threads"]),
+        tests("TransportTests", ["Core", "Threads", "Transport"]),
+        tests("WireTests", ["Core", "Wire"]),
         tests("GatewayTests", ["Core", "Tokenization", "Gateway"]),
         tests("ClusterTests", ["Core", "Cluster"]),
         tests("SchedulerTests", ["Core", "Scheduler"]),
         tests("RouterTests", ["Core", "Router"]),
         tests("TokenizationTests", ["Core", "Tokenization"]),
         tests("CheckpointTests", ["Core", "Checkpoint", "GLM"]),
+        tests("CoordinatorTests", ["Core", "Checkpoint", "GLM", "Transport", "Wire", "Worker", "Coordinator"]),
     ]
 )

@@ -25,8 +25,16 @@ public final class DataMessage {
         for copy in copies { copy.deallocate() }
     }
 
-    /// Part `index`; valid as long as the message.
+    /// Part `index`, valid as long as the message: who keeps the pointer keeps the message, in a property or with
+    /// `withExtendedLifetime`, since a variable's last use ends its life.
     public func part(_ index: Int) -> UnsafeBufferPointer<Float> { floats[index] }
+
+    /// Calls `body` with part `index`, and keeps the message meanwhile.
+    public func withPart<Result>(
+        _ index: Int, _ body: (UnsafeBufferPointer<Float>) throws -> Result
+    ) rethrows -> Result {
+        try withExtendedLifetime(self) { try body(floats[index]) }
+    }
 
     /// The floats of one frame. libzmq hands out small frames in the middle of its receive buffer, wherever they came
     /// to lie; those are moved to where a float may stand.

@@ -12,6 +12,9 @@ public enum Endpoint {
         return parts.count == 4 && parts[0] == 127 && !parts.contains(nil)
     }
 
+    /// Whether `endpoint` is written in IPv6; with that option libzmq would spell IPv4 addresses in another way too.
+    static func isIPv6(_ endpoint: String) -> Bool { endpoint.hasPrefix("tcp://[") }
+
     /// Whether `endpoint` is a path or a name and no address: the folder's permissions protect it, encryption would not.
     static func isPath(_ endpoint: String) -> Bool { endpoint.hasPrefix("ipc://") || endpoint.hasPrefix("inproc://") }
 

@@ -41,7 +41,6 @@ public struct Socket: ~Copyable {
         set(ZMQ_SNDHWM, Int32(clamping: highWater))
         set(ZMQ_RCVHWM, Int32(clamping: highWater))
         set(ZMQ_IMMEDIATE, 1)
-        set(ZMQ_IPV6, 1)
         set(ZMQ_HANDSHAKE_IVL, 5000)
         set(ZMQ_HEARTBEAT_IVL, 1000)
         set(ZMQ_HEARTBEAT_TIMEOUT, 5000)
@@ -67,6 +66,7 @@ public struct Socket: ~Copyable {
             set(ZMQ_CURVE_SECRETKEY, secret)
             set(ZMQ_ZAP_DOMAIN, "glm")
         }
+        if Endpoint.isIPv6(endpoint) { set(ZMQ_IPV6, 1) }
         guard zmq_bind(raw, endpoint) == 0 else { throw Problem.lastZeroMQ("listening on \(endpoint)") }
         var last = [CChar](repeating: 0, count: 1024)
         var size = last.count
@@ -85,6 +85,7 @@ public struct Socket: ~Copyable {
             set(ZMQ_CURVE_PUBLICKEY, keys.client.publicKey)
             set(ZMQ_CURVE_SECRETKEY, keys.client.secretKey)
         }
+        if Endpoint.isIPv6(endpoint) { set(ZMQ_IPV6, 1) }
         guard zmq_connect(raw, endpoint) == 0 else { throw Problem.lastZeroMQ("connecting to \(endpoint)") }
     }
 

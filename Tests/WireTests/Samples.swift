@@ -1,0 +1,132 @@
+import Core
+import Wire
+
+/// At least one message of every kind, with every optional part there in one and absent in another.
+enum Samples {
+    static let problem = Problem(.unavailable, "the model is loading: 43% done; try again")
+    static let sampling = SamplingOptions(temperature: 0.7, topP: 0.9, topK: 40, seed: .max, logprobs: 3)
+    static let top = [TokenLogprob(token: 5, logprob: -0.25), TokenLogprob(token: 0, logprob: -.infinity)]
+    static let timings = Timings(queued: .microseconds(17), prefill: .seconds(3), decode: .milliseconds(250))
+
+    static let slice = Slice(
+        stage: 1, stageCount: 2, rank: 2, layers: 20..<40, leavesByRank: [0..<3, 3..<6, 6..<8],
+        vocabularyByRank: [0..<50_000, 50_000..<100_000, 100_000..<151_552])
+
+    static let fromWorkers: [Message] = [
+        .workerHello(
+            WorkerHello(
+                worker: WorkerID("ada"), threads: 8, memoryBytes: 64 << 30, dataEndpoint: "tcp://10.0.0.7:4711",
+                dataPublicKey: "key", modelDigest: "abc", instructionSet: "x86-64-v3")),
+        .workerHello(WorkerHello(worker: WorkerID("b"), threads: 1, memoryBytes: 0, dataEndpoint: "ipc:///tmp/x")),
+        .ready(epoch: 7, weightBytes: 1 << 33, kvCapacity: 1_048_576),
+        .loading(epoch: 7, fraction: 0.43),
+        .failed(epoch: 7, problem),
+        .stepDone(StepDone(epoch: 7, number: 1, results: [])),
+        .stepDone(
+            StepDone(
+                epoch: 7, number: 99,
+                results: [
+                    SegmentResult(sequence: SequenceID(1), drawn: top[0], top: top),
+                    SegmentResult(sequence: SequenceID(2), drawn: nil, logits: [1.5, -2, .infinity]),
+                    SegmentResult(sequence: SequenceID(.max), drawn: nil, logits: [0]),
+                ], computeMicroseconds: 1234, waitMicroseconds: 56)),
+        .workerHeartbeat(
+            WorkerHeartbeat(
+                epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, stepsDone: 17, bytesSent: .max, messagesSent: 3)),
+        .fetch(request: 3, Fetch(tensor: "model.layers.0.mlp.up.weight", rows: 0..<128, columns: 64..<96)),
+        .fetch(request: 4, Fetch(tensor: "model.norm.weight", rows: 0..<1)),
+        .goodbye,
+    ]
+
+    static let toWorkers: [Message] = [
+        .welcome(Welcome(heartbeatInterval: .milliseconds(500), model: "glm-4-9b-chat")),
+        .refused(problem),
+        .assign(
+            Assignment(
+                epoch: 7, layout: Layout(stages: 2, ranks: 3), slice: slice,
+                peers: [
+                    Peer(
+                        stage: 0, rank: 0, worker: WorkerID("ada"), dataEndpoint: "tcp://10.0.0.7:1", dataPublicKey: "k"
+                    ),
+                    Peer(stage: 1, rank: 2, worker: WorkerID("b"), dataEndpoint: "ipc:///tmp/x"),
+                ], modelDescription: Array("{}".utf8), weightType: .q4, kvCapacity: 4096, digest: "abc")),
+        .assign(
+            Assignment(
+                epoch: 8, layout: .single, slice: .whole(layers: 2, vocabulary: 64), peers: [], modelDescription: [],
+                digest: "")),
+        .activate(epoch: 7),
+        .step(
+            Step(
+                number: 5, epoch: 7, released: [SequenceID(3), SequenceID(4)],
+                segments: [
+                    Segment(sequence: SequenceID(1), start: 0, tokens: [1, 2, 3], output: .none),
+                    Segment(sequence: SequenceID(2), start: 99, tokens: [4], output: .sample(sampling)),
+                    Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
+                ])),
+        .step(Step(number: 6, epoch: 7, segments: [])),
+        .piece(request: 3, .success(Piece(rows: 2, rowBytes: 3, bytes: [1, 2, 3, 4, 5, 6]))),
+        .piece(request: 3, .success(Piece(rows: 0, rowBytes: 3, bytes: []))),
+        .piece(request: 4, .failure(.notFound("no such tensor"))),
+        .heartbeat,
+        .shutdown,
+    ]
+
+    static let job = JobID("job-17")
+    static let jobStates: [JobState] = [
+        JobState(id: job, phase: .queued, promptTokens: 10, accepted: 1_700_000_000.25),
+        JobState(
+            id: JobID("job-18"), phase: .failed, promptTokens: 10, prefilledTokens: 10, tokens: [1, 2],
+            text: "caf\u{e9}\0",
+            finish: .error, problem: problem, accepted: 0, timings: timings),
+    ]
+
+    static let fromGateways: [Message] = [
+        .gatewayHello(name: "gw"),
+        .model(request: 1),
+        .submit(
+            request: 2,
+            JobRequest(
+                prompt: [1, 2, 151_551],
+                options: GenerationOptions(
+                    sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true),
+                endsWithClient: true)),
+        .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
+        .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
+        .status(request: .max),
+    ]
+
+    static let toGateways: [Message] = [
+        .modelIs(
+            request: 1,
+            ModelCard(name: "m", contextLength: 131_072, vocabularySize: 151_552, tokenizer: [1, 2, 3], digest: "d")),
+        .accepted(request: 2, job),
+        .problem(request: 2, problem),
+        .event(request: 2, job, number: 0, .prefilled(tokens: 5, of: 10)),
+        .event(request: 2, job, number: 1, .token(top[0], text: "a\0b 你", top: top)),
+        .event(
+            request: 2, job, number: 2,
+            .finished(.length, text: "", Usage(promptTokens: 1, completionTokens: 2, cachedTokens: 3), timings)),
+        .event(request: 2, job, number: 3, .failed(problem)),
+        .eventsEnd(request: 2, job), .done(request: 5), .jobList(request: 6, jobStates), .jobList(request: 6, []),
+        .jobIs(request: 7, jobStates[1]),
+        .statusIs(
+            request: 8,
+            ClusterStatus(
+                model: "m", digest: "d", layout: Layout(stages: 2, ranks: 2), epoch: 7, state: "ready",
+                members: [
+                    ClusterStatus.Member(
+                        worker: WorkerID("ada"), state: "ready", stage: 0, rank: 1, layers: 0..<20, leaves: 4..<8,
+                        memory: 1 << 30, weightBytes: 5, kvCapacity: 6, kvUsed: 7, threads: 8, activity: "idle"),
+                    ClusterStatus.Member(
+                        worker: WorkerID("b"), state: "spare", stage: nil, rank: nil, layers: nil, leaves: nil,
+                        memory: 0, weightBytes: 0, kvCapacity: 0, kvUsed: 0, threads: 1, activity: ""),
+                ], queuedJobs: 1, runningJobs: 2, steps: 3)),
+        .statusIs(
+            request: 9,
+            ClusterStatus(
+                model: "", digest: "", layout: nil, epoch: 0, state: "waiting for workers", members: [], queuedJobs: 0,
+                runningJobs: 0, steps: 0)),
+    ]
+
+    static let all = fromWorkers + toWorkers + fromGateways + toGateways
+}
