@@ -1,9 +1,19 @@
 /// The index of the greatest of `count` logits: the lowest of equals; a NaN never wins; 0 when there is nothing but NaN.
 public func argmax(_ logits: UnsafePointer<Float>, count: Int) -> Int {
-    let top = maximum(logits, count: count)
-    var i = 0
-    while i < count, logits[i] != top { i &+= 1 }
-    return i < count ? i : 0
+    // Only the first segment that holds the greatest is walked number by number.
+    var top = -Float.infinity
+    var first = 0
+    var start = 0
+    while start < count {
+        let most = maximum(logits + start, count: min(logitsPerSegment, count &- start))
+        if most > top {
+            top = most
+            first = start
+        }
+        start &+= logitsPerSegment
+    }
+    while first < count, logits[first] != top { first &+= 1 }
+    return first < count ? first : 0
 }
 
 /// A sum of exponentials as (max, sum of e^(x - max)), which two shards of a vocabulary can merge.

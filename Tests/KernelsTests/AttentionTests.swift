@@ -78,36 +78,25 @@ import Testing
         #expect(together == alone)
     }
 
-    @Test("values of zero and of either sign leave no -0 behind")
+    @Test("a negative sum that a far greater score wipes out leaves +0, however many keys are unseen")
     func negativeZeros() {
         var draws = Draws(9)
-        let pages = Pages(tokens: 130, headDim: 8, draws: &draws)
-        let zero = UnsafeMutableRawPointer.allocate(
-            byteCount: KeyValuePage.byteCount(headDim: 8), alignment: 64)
-        defer { zero.deallocate() }
+        let headDim = 8
+        let pages = Pages(tokens: 65 * 64, headDim: headDim, draws: &draws, filled: false)
+        let ones = [Float](repeating: 1, count: headDim)
         for token in 0..<64 {
-            KeyValuePage.storeValue([Float](repeating: -0.0, count: 8), in: zero, at: token, headDim: 8)
+            pages.store(key: ones, value: ones.map { -$0 }, at: token)
+            // Slot 0 goes on here: e^-280 is 0, and -1 * 0 + 1 * -0 is -0.
+            pages.store(key: ones.map { 100 * $0 }, value: ones.map { -0.0 * $0 }, at: 64 * 64 + token)
         }
-        let query = draws.floats(8)
-        var states: [[Float]] = []
-        for visible in [10, 63] {
-            let state = AttentionState(
-                .allocate(byteCount: attentionStateBytes(rowCount: 1, headDim: 8), alignment: 4), rowCount: 1,
-                headDim: 8)
-            let scratch = UnsafeMutableRawPointer.allocate(
-                byteCount: attentionScratchBytes(rowCount: 1, headDim: 8), alignment: 4)
-            query.withUnsafeBufferPointer { q in
-                guard let q = q.baseAddress else { return }
-                attend(
-                    queries: [q], visible: [visible], rowCount: 1, keyPages: pages.keys,
-                    valuePages: [UnsafeRawPointer(zero)],
-                    headDim: 8, slots: 0..<64, state: state, scratch: scratch)
+        for unseen in [0, 10, 63] {
+            for rowCount in [1, 7, 30] {
+                let states = kernelStates(
+                    Array(repeating: ones, count: rowCount),
+                    visible: (0..<rowCount).map { 65 * 64 - 1 - max(0, unseen - $0) }, pages, slots: 0..<1)
+                #expect(states.allSatisfy { state in state?.o.allSatisfy { $0.bitPattern == 0 } == true })
             }
-            states.append((0..<8).map { state.o[$0] })
-            state.m.deallocate()
-            scratch.deallocate()
         }
-        #expect(states.allSatisfy { $0.allSatisfy { $0.bitPattern == 0 } })
     }
 
     @Test("the result is softmax attention")

@@ -30,23 +30,28 @@ final class Pages {
     let values: [UnsafeRawPointer]
     private let memory: UnsafeMutableRawPointer
 
-    init(tokens: Int, headDim: Int, draws: inout Draws, rubbish: UInt16 = 0x7BFF) {
+    init(tokens: Int, headDim: Int, draws: inout Draws, rubbish: UInt16 = 0x7BFF, filled: Bool = true) {
         let pageCount = (tokens + 63) / 64
         let bytes = KeyValuePage.byteCount(headDim: headDim)
         let memory = UnsafeMutableRawPointer.allocate(byteCount: 2 * pageCount * bytes + 2, alignment: 64)
         memory.initializeMemory(as: UInt16.self, repeating: rubbish, count: pageCount * bytes + 1)
-        for token in 0..<tokens {
-            let page = memory + token / 64 * 2 * bytes
-            KeyValuePage.storeKey(draws.floats(headDim, scale: 3), in: page, at: token % 64, headDim: headDim)
-            KeyValuePage.storeValue(draws.floats(headDim), in: page + bytes, at: token % 64, headDim: headDim)
-        }
         self.headDim = headDim
         self.memory = memory
         keys = (0..<pageCount).map { UnsafeRawPointer(memory + $0 * 2 * bytes) }
         values = (0..<pageCount).map { UnsafeRawPointer(memory + $0 * 2 * bytes + bytes) }
+        for token in 0..<(filled ? tokens : 0) {
+            store(key: draws.floats(headDim, scale: 3), value: draws.floats(headDim), at: token)
+        }
     }
 
     deinit { memory.deallocate() }
+
+    func store(key: [Float], value: [Float], at token: Int) {
+        let bytes = KeyValuePage.byteCount(headDim: headDim)
+        let page = memory + token / 64 * 2 * bytes
+        KeyValuePage.storeKey(key, in: page, at: token % 64, headDim: headDim)
+        KeyValuePage.storeValue(value, in: page + bytes, at: token % 64, headDim: headDim)
+    }
 
     func key(_ token: Int, _ d: Int) -> Float {
         Float(keys[token / 64].load(fromByteOffset: (d * 64 + token % 64) * 2, as: Float16.self))
