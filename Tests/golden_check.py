@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Runs a glm binary over Tests/Golden and compares: logits, greedy tokens, one answer in every layout, tokens, templates, damaged files.
 
-usage: golden_check.py GLM [--only FOLDER]      Python's own library only. The last line is `N passed, N failed`.
+usage: golden_check.py GLM [--only FOLDER]          Python's own library only.
+       golden_check.py GLM --smollm2 FILE.gguf      the small real model alone: text to ids, greedy answers, top logits.
+The last line is `N passed, N failed`.
 """
 import argparse
 import array
@@ -200,6 +202,35 @@ class Goldens:
             self.score.check(refused and named, f"{case['path']} ({case['why']}): status {status}, {err!r}")
         print("damaged files", flush=True)
 
+    def small_real_model(self, gguf):
+        folder = GOLDEN / "smollm2"
+        expected = json.loads((folder / "expected.json").read_text())
+        tensors = read_tensors(folder / "expected.safetensors")
+        for case, (_, got) in zip(expected["tokenize"], self.lines(gguf, [{"text": c["text"]} for c in expected["tokenize"]])):
+            self.score.check(got.get("tokens") == case["ids"], f"tokens of {case['text'][:40]!r}: {got.get('tokens')}")
+        for i, greedy in enumerate(expected["greedy"]):
+            for layout in ("1x1", "2x2") if i < 2 else ("1x1",):
+                status, out, err = run(
+                    [self.glm, "generate", "--model", gguf, "--tokens", ids(greedy["prompt"])]
+                    + ["--max-tokens", len(greedy["tokens"]), "--temperature", 0, "--layout", layout, "--json"]
+                )
+                got = json.loads(out) if status == 0 else {}
+                certain = greedy["certain"]
+                self.score.check(
+                    got.get("tokens", [])[:certain] == greedy["tokens"][:certain],
+                    f"{greedy['user']!r} on {layout}: {got.get('text')!r} {words(err)}",
+                )
+            raw, err = self.logits(gguf, greedy["prompt"])
+            if raw is None:
+                self.score.check(False, f"logits of {greedy['user']!r}: {err}")
+                continue
+            (count, vocabulary), values = read_tensors(self.scratch / "logits.safetensors")["logits"]
+            last = values[(count - 1) * vocabulary :]
+            pairs = zip(tensors[f"top_ids_{i}"][1], tensors[f"top_logits_{i}"][1])
+            off = max(abs(last[token] - right) for token, right in pairs)
+            self.score.check(off <= expected["tolerance"]["absolute"], f"{greedy['user']!r}: top logits off by {off:.3f}")
+        print("the small real model", flush=True)
+
     def everything(self, only):
         chapters = {"tokenizer": self.tokenizer, "chat": self.chat, "damaged": self.damaged}
         for folder in sorted(p for p in GOLDEN.iterdir() if p.is_dir()):
@@ -217,10 +248,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("glm", type=Path)
     parser.add_argument("--only")
+    parser.add_argument("--smollm2", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         goldens = Goldens(options.glm.resolve(), Path(scratch))
-        goldens.everything(options.only)
+        if options.smollm2:
+            goldens.small_real_model(options.smollm2)
+        else:
+            goldens.everything(options.only)
     score = goldens.score
     print(f"{score.passed} passed, {score.failed} failed")
     sys.exit(0 if score.passed and not score.failed else 1)
