@@ -29,6 +29,21 @@ public struct JobID: Hashable, Sendable, CustomStringConvertible {
     public var description: String { name }
 }
 
+/// How keys and values are held in the KV cache.
+public enum KVType: UInt8, Sendable, CaseIterable {
+    /// 32-bit floats.
+    case f32 = 1
+    /// IEEE half precision.
+    case f16 = 2
+
+    /// Bytes of one number.
+    public var byteCount: Int { self == .f32 ? 4 : 2 }
+
+    /// What goes with weights of a type: float weights are computed as the reference does, whose cache rounds nothing;
+    /// beside weights rounded to blocks the rounding of f16 does not show.
+    public init(weights: WeightType) { self = weights.isInteger ? .f16 : .f32 }
+}
+
 /// How the weights of a matrix are held in memory.
 public enum WeightType: UInt8, Sendable, CaseIterable {
     /// 32-bit floats.

@@ -42,9 +42,11 @@ extension Stage {
                     let index = position % Slots.pageTokens
                     let offset = row * kvWidth + head * headDim
                     KeyValuePage.storeKey(
-                        scratch.key + offset, in: table.keys[page], at: index, headDim: headDim)
+                        scratch.key + offset, in: table.keys[page], at: index, headDim: headDim,
+                        type: kvType)
                     KeyValuePage.storeValue(
-                        scratch.value + offset, in: table.values[page], at: index, headDim: headDim)
+                        scratch.value + offset, in: table.values[page], at: index, headDim: headDim,
+                        type: kvType)
                 }
             }
         }
@@ -79,7 +81,8 @@ extension Stage {
                 let state = AttentionState(memory.state, rowCount: count, headDim: headDim)
                 Kernels.attend(
                     queries: memory.queries, visible: memory.visible, rowCount: count,
-                    keyPages: table.readKeys, valuePages: table.readValues, headDim: headDim, slots: 0..<Slots.count,
+                    keyPages: table.readKeys, valuePages: table.readValues, headDim: headDim, type: kvType,
+                    slots: 0..<Slots.count,
                     state: state, scratch: memory.pages)
                 finishAttention(state, outputs: memory.outputs)
             }

@@ -22,6 +22,7 @@ public final class Stage {
     let shares: Shares
     let weights: SliceWeights
     let pool: PagePool
+    let kvType: KVType
     let team: Team
     let scratch: Scratch
     private let rotary: RotaryTable
@@ -51,6 +52,7 @@ public final class Stage {
         let shares = Shares(configuration, leaves: slice.leaves)
         weights = try SliceWeights(
             description, slice: slice, shares: shares, source: source, type: type, team: team, progress: progress)
+        kvType = try Self.kvType(description, type: type)
         let names = try TensorNames(configuration: configuration, tensors: description.tensors)
         if slice.isFirst {
             let rows = try source.rows(of: names.embedding.tensor, names.embedding.rows, columns: nil)
@@ -62,7 +64,7 @@ public final class Stage {
         }
         pool = try PagePool(
             layers: slice.layers.count, kvHeads: shares.kvHeads.count,
-            pageBytes: KeyValuePage.byteCount(headDim: configuration.headDim),
+            pageBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType),
             capacity: (kvTokens + Slots.pageTokens - 1) / Slots.pageTokens)
         rotary = RotaryTable(base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim)
         let group = configuration.heads / configuration.kvHeads
@@ -83,10 +85,24 @@ public final class Stage {
     static let attentionRows = 384
 
     /// Bytes of KV cache that a slice holds for each token.
-    public static func kvBytesPerToken(_ configuration: Configuration, slice: Slice) -> Int {
+    public static func kvBytesPerToken(
+        _ description: ModelDescription, slice: Slice, type: WeightType?
+    ) throws -> Int {
+        let configuration = description.configuration
         let heads = Shares(configuration, leaves: slice.leaves).kvHeads.count
-        return slice.layers.count * heads * 2 * KeyValuePage.byteCount(headDim: configuration.headDim)
-            / Slots.pageTokens
+        return slice.layers.count * heads * 2 * configuration.headDim
+            * (try kvType(description, type: type)).byteCount
+    }
+
+    /// How keys and values are held: it follows from the model and the weights' type alone, never from the slice.
+    private static func kvType(_ description: ModelDescription, type: WeightType?) throws -> KVType {
+        if let type { return KVType(weights: type) }
+        let names = try TensorNames(configuration: description.configuration, tensors: description.tensors)
+        let tensor = names.down(0).tensor
+        guard let stored = description.tensors[tensor]?.type else {
+            throw Problem.invalid("tensor \(tensor) is missing")
+        }
+        return KVType(weights: try stored.format(of: tensor).weightType)
     }
 
     /// Runs one step: tokens in at the first stage, hidden states elsewhere; hidden states or results out.

@@ -1,4 +1,4 @@
-import Core
+public import Core
 
 /// Exact attention of some rows over the pages of one KV head, for an aligned run of slots.
 ///
@@ -19,7 +19,7 @@ import Core
 public func attend(
     queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
     keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
-    slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer
+    type: KVType = .f16, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer
 ) {
     state.clear()
     var last = -1
@@ -31,7 +31,7 @@ public func attend(
     guard let floats else { return }
     let attention = Attention(
         visible: visible, rowCount: rowCount, pageCount: pageCount, keyPages: keyPages, valuePages: valuePages,
-        headDim: headDim, floats: floats)
+        headDim: headDim, isHalf: type == .f16, floats: floats)
     attention.pack(queries)
     attention.run(first: slots.lowerBound, slots: slots.count, into: state, level: 0)
 }
@@ -49,6 +49,7 @@ private struct Attention {
     let keyPages: UnsafePointer<UnsafeRawPointer>
     let valuePages: UnsafePointer<UnsafeRawPointer>
     let headDim: Int
+    let isHalf: Bool
     let groupCount: Int
     let keys: UnsafeMutablePointer<Float>  // [headDim, 64]
     let values: UnsafeMutablePointer<Float>  // [64, headDim]
@@ -66,8 +67,9 @@ private struct Attention {
 
     init(
         visible: UnsafePointer<Int>, rowCount: Int, pageCount: Int, keyPages: UnsafePointer<UnsafeRawPointer>,
-        valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int, floats: UnsafeMutablePointer<Float>
+        valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int, isHalf: Bool, floats: UnsafeMutablePointer<Float>
     ) {
+        self.isHalf = isHalf
         self.visible = visible
         self.rowCount = rowCount
         self.pageCount = pageCount
@@ -129,7 +131,9 @@ private struct Attention {
     ///
     /// Few groups read the page as it is: widening it once more for each costs less than writing it and reading it again.
     func add(page: Int, to state: AttentionState) {
-        if groupCount <= 4 {
+        if !isHalf {
+            for group in 0..<groupCount { step(group, page, keyPages[page], valuePages[page], half: false, state) }
+        } else if groupCount <= 4 {
             for group in 0..<groupCount { step(group, page, keyPages[page], valuePages[page], half: true, state) }
         } else {
             widen(keyPages[page], keys)
