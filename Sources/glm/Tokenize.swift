@@ -116,17 +116,14 @@ struct Tokenize: AsyncParsableCommand {
 extension Tokenizer {
     /// The tokenizer of a folder with tokenizer files, of a folder with one GGUF model, or of a GGUF file.
     init(path: String) throws {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        if names.contains("tokenizer.model") || names.contains("tokenizer.json") {
+        let names = try? FileManager.default.contentsOfDirectory(atPath: path)
+        let isModel =
+            names.map { $0.contains { $0.hasSuffix(".gguf") } } ?? FileManager.default.fileExists(atPath: path)
+        if isModel, names?.contains("tokenizer.model") != true, names?.contains("tokenizer.json") != true {
+            try self.init(gguf: CheckpointMetadata(config: try Checkpoint.open(path).config))
+        } else {
             try self.init(folder: path)
-            return
         }
-        guard path.hasSuffix(".gguf") || names.contains(where: { $0.hasSuffix(".gguf") }) else {
-            // Names what is missing.
-            try self.init(folder: path)
-            return
-        }
-        try self.init(gguf: CheckpointMetadata(config: try Checkpoint.open(path).config))
     }
 
     /// The tokenizer of a model, or nil when it comes without one.
