@@ -85,17 +85,13 @@ public final class Stage {
     static let attentionRows = 384
 
     /// Bytes of KV cache that a slice holds for each token.
-    public static func kvBytesPerToken(
-        _ description: ModelDescription, slice: Slice, type: WeightType?
-    ) throws -> Int {
-        let configuration = description.configuration
+    public static func kvBytesPerToken(_ configuration: Configuration, slice: Slice, kvType: KVType) -> Int {
         let heads = Shares(configuration, leaves: slice.leaves).kvHeads.count
-        return slice.layers.count * heads * 2 * configuration.headDim
-            * (try kvType(description, type: type)).byteCount
+        return slice.layers.count * heads * 2 * configuration.headDim * kvType.byteCount
     }
 
     /// How keys and values are held: it follows from the model and the weights' type alone, never from the slice.
-    private static func kvType(_ description: ModelDescription, type: WeightType?) throws -> KVType {
+    public static func kvType(_ description: ModelDescription, type: WeightType?) throws -> KVType {
         if let type { return KVType(weights: type) }
         let names = try TensorNames(configuration: description.configuration, tensors: description.tensors)
         let tensor = names.down(0).tensor
