@@ -11,11 +11,11 @@ public import Core
 /// every page ends with + 0 there is no -0, so what lies in unseen keys never shows, and neither does which rows share a tile.
 ///
 /// - Shapes: `queries` [rowCount] rows of headDim, rotated, not scaled; row i sees the keys of positions 0...visible[i] (none
-///   when negative); `keyPages`, `valuePages` by page number in the sequence, only those of these slots are read;
-///   `state` gets the root of the run.
+///   when negative); `keyPages`, `valuePages` by page number in the sequence, only those of these slots are read, as
+///   `type`; `state` gets the root of the run.
 /// - Needs: `headDim % 8 == 0`; `slots` aligned, its length a power of two; `scratch` of
 ///   `attentionScratchBytes(rowCount:headDim:)`, `state` of as many rows; nothing overlaps.
-/// - Cost: 4 headDim operations a row and key; each page is read and widened once for all rows.
+/// - Cost: 4 headDim operations a row and key; beyond 24 rows a page of f16 is widened once for all.
 public func attend(
     queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
     keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,

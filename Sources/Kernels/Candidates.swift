@@ -17,7 +17,7 @@ public func argmax(_ logits: UnsafePointer<Float>, count: Int) -> Int {
 }
 
 /// A sum of exponentials as (max, sum of e^(x - max)), which two shards of a vocabulary can merge.
-public struct ExponentialSum: Hashable, Sendable {
+public struct ExponentialSum: Sendable {
     /// The greatest number in it; -infinity when there is none.
     public var max: Float
     /// The sum of e^(x - max); 0 when there is nothing in it.

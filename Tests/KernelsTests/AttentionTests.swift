@@ -29,6 +29,15 @@ import Testing
         #expect(agree(queries, (0..<rowCount).map { _ in draws.below(201) - 1 }, pages))
     }
 
+    @Test("pages of f32 are read as they are", arguments: [1, 8, 40])
+    func wholeFloats(rowCount: Int) {
+        var draws = Draws(UInt64(rowCount))
+        let pages = Pages(tokens: 210, headDim: 16, type: .f32, draws: &draws)
+        #expect(pages.key(3, 5) != Float(Float16(pages.key(3, 5))))
+        let queries = (0..<rowCount).map { _ in draws.floats(16, scale: 2) }
+        #expect(agree(queries, (0..<rowCount).map { 209 - 5 * $0 }, pages))
+    }
+
     @Test("attention has the twin's bits for the heads of the family", arguments: [8, 16, 32, 40, 64, 128, 256])
     func headDims(headDim: Int) {
         var draws = Draws(UInt64(headDim))

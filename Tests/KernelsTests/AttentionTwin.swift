@@ -26,17 +26,24 @@ struct Draws {
 /// The keys and values of one KV head, in pages; what no token has filled holds finite rubbish.
 final class Pages {
     let headDim: Int
+    let type: KVType
     let keys: [UnsafeRawPointer]
     let values: [UnsafeRawPointer]
     private let memory: UnsafeMutableRawPointer
+    private let pageBytes: Int
 
-    init(tokens: Int, headDim: Int, draws: inout Draws, rubbish: UInt16 = 0x7BFF, filled: Bool = true) {
+    init(
+        tokens: Int, headDim: Int, type: KVType = .f16, draws: inout Draws, rubbish: UInt16 = 0x7BFF,
+        filled: Bool = true
+    ) {
         let pageCount = (tokens + 63) / 64
-        let bytes = KeyValuePage.byteCount(headDim: headDim)
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: 2 * pageCount * bytes + 2, alignment: 64)
-        memory.initializeMemory(as: UInt16.self, repeating: rubbish, count: pageCount * bytes + 1)
+        let bytes = KeyValuePage.byteCount(headDim: headDim, type: type)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: 2 * pageCount * bytes, alignment: 64)
+        memory.initializeMemory(as: UInt16.self, repeating: rubbish, count: pageCount * bytes)
         self.headDim = headDim
+        self.type = type
         self.memory = memory
+        pageBytes = bytes
         keys = (0..<pageCount).map { UnsafeRawPointer(memory + $0 * 2 * bytes) }
         values = (0..<pageCount).map { UnsafeRawPointer(memory + $0 * 2 * bytes + bytes) }
         for token in 0..<(filled ? tokens : 0) {
@@ -47,18 +54,19 @@ final class Pages {
     deinit { memory.deallocate() }
 
     func store(key: [Float], value: [Float], at token: Int) {
-        let bytes = KeyValuePage.byteCount(headDim: headDim)
-        let page = memory + token / 64 * 2 * bytes
-        KeyValuePage.storeKey(key, in: page, at: token % 64, headDim: headDim)
-        KeyValuePage.storeValue(value, in: page + bytes, at: token % 64, headDim: headDim)
+        let page = memory + token / 64 * 2 * pageBytes
+        KeyValuePage.storeKey(key, in: page, at: token % 64, headDim: headDim, type: type)
+        KeyValuePage.storeValue(value, in: page + pageBytes, at: token % 64, headDim: headDim, type: type)
     }
 
-    func key(_ token: Int, _ d: Int) -> Float {
-        Float(keys[token / 64].load(fromByteOffset: (d * 64 + token % 64) * 2, as: Float16.self))
-    }
+    func key(_ token: Int, _ d: Int) -> Float { number(keys[token / 64], d * 64 + token % 64) }
 
-    func value(_ token: Int, _ d: Int) -> Float {
-        Float(values[token / 64].load(fromByteOffset: (token % 64 * headDim + d) * 2, as: Float16.self))
+    func value(_ token: Int, _ d: Int) -> Float { number(values[token / 64], token % 64 * headDim + d) }
+
+    private func number(_ page: UnsafeRawPointer, _ index: Int) -> Float {
+        type == .f32
+            ? page.load(fromByteOffset: index * 4, as: Float.self)
+            : Float(page.load(fromByteOffset: index * 2, as: Float16.self))
     }
 }
 
@@ -153,7 +161,7 @@ func kernelStates(
         let first = slots.lowerBound + part * size
         attend(
             queries: rows, visible: visible, rowCount: rowCount, keyPages: pages.keys, valuePages: pages.values,
-            headDim: headDim, slots: first..<first + size, state: states[part],
+            headDim: headDim, type: pages.type, slots: first..<first + size, state: states[part],
             scratch: memory + stateBytes * parts)
     }
     while states.count > 1 {
