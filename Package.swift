@@ -45,19 +45,19 @@ let package = Package(
     ],
     targets: [
         // C
-        .target(name: "CSystem"),
+        .target(name: "CLinux"),
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "CProtobufC", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
         .target(name: "CWire", dependencies: ["CProtobufC"]),
         // ground
         room("Core"),
-        room("Threads", ["CSystem"]),
+        room("Threads", ["CLinux"]),
         room("Kernels", ["Core"], settings: arithmetic),
         // matter
         room("Wire", ["Core", "CWire", "CProtobufC"]),
-        room("Transport", ["Core", "Threads", "CZeroMQ", "CSodium", "CSystem"]),
-        room("Checkpoint", ["Core", "CSystem", "CSodium"]),
+        room("Transport", ["Core", "Threads", "CZeroMQ", "CSodium", "CLinux"]),
+        room("Checkpoint", ["Core", "CLinux", "CSodium"]),
         room("KVCache", ["Core"]),
         // model
         room("Tokenization", ["Core", "Checkpoint"]),

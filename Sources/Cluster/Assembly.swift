@@ -111,6 +111,13 @@ public struct Assembly: Sendable {
         return ended(inWords) + plannedIfPossible()
     }
 
+    /// The plan that is being loaded turned out not to fit; another is made when somebody comes or goes.
+    public mutating func abandoned(because problem: Problem) -> [Action] {
+        guard phase == .loading else { return [] }
+        self.problem = problem
+        return ended(problem)
+    }
+
     private mutating func ended(_ problem: Problem) -> [Action] {
         plan = nil
         phase = .waiting

@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import Synchronization
 
 /// A word that threads can count with, spin on and sleep on.
@@ -39,11 +39,11 @@ final class Futex: @unchecked Sendable {  // all access is atomic; the memory li
             let (seconds, attoseconds) = limit.components
             nanoseconds = max(0, min(seconds, 1 << 31) * 1_000_000_000 + attoseconds / 1_000_000_000)
         }
-        csystem_futex_wait(UnsafeRawPointer(memory).assumingMemoryBound(to: UInt32.self), expected, nanoseconds)
+        clinux_futex_wait(UnsafeRawPointer(memory).assumingMemoryBound(to: UInt32.self), expected, nanoseconds)
     }
 
     func wake(_ count: Int32 = .max) {
-        csystem_futex_wake(UnsafeRawPointer(memory).assumingMemoryBound(to: UInt32.self), count)
+        clinux_futex_wake(UnsafeRawPointer(memory).assumingMemoryBound(to: UInt32.self), count)
     }
 
     /// Spins while the value is `expected`, for about `nanoseconds`; true when it has changed.
@@ -53,7 +53,7 @@ final class Futex: @unchecked Sendable {  // all access is atomic; the memory li
         let end = Clock.nanoseconds() &+ nanoseconds
         repeat {
             for _ in 0..<16 {
-                csystem_relax()
+                clinux_relax()
                 if word.pointee.load(ordering: .acquiring) != expected { return true }
             }
         } while Clock.nanoseconds() < end

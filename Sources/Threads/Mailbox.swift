@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import Glibc
 import Synchronization
 
@@ -19,7 +19,7 @@ public final class Mailbox<Element: Sendable>: Sendable {
 
     /// An empty mailbox.
     public init(isPollable: Bool = false) {
-        descriptor = isPollable ? csystem_eventfd() : -1
+        descriptor = isPollable ? clinux_eventfd() : -1
     }
 
     deinit {

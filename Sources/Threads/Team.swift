@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 
 /// A fixed crew of threads that run one closure together, each on its own share.
 ///
@@ -63,8 +63,8 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
     }
 
     func prepare(_ rank: Int) {
-        csystem_flush_denormals()
-        if let pin, rank < pin.count { _ = csystem_pin_thread(Int32(pin[rank])) }
+        clinux_flush_denormals()
+        if let pin, rank < pin.count { _ = clinux_pin_thread(Int32(pin[rank])) }
     }
 
     func run(_ body: @escaping (Int) -> Void) {

@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import Glibc
 
 /// A named thread of its own, for work that blocks or computes for long.
@@ -27,7 +27,7 @@ public final class Thread: @unchecked Sendable {
             { raw in
                 guard let raw else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(raw).takeRetainedValue()
-                csystem_set_thread_name(start.name)
+                clinux_set_thread_name(start.name)
                 start.body()
                 return nil
             }, start.toOpaque())

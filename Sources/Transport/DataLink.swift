@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import CZeroMQ
 public import Core
 import Glibc
@@ -40,7 +40,7 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
     /// The address that peers send to.
     public let endpoint: String
     let pull: Socket
-    let door = csystem_eventfd()
+    let door = clinux_eventfd()
     private let context: Context
     private let highWater: Int
     private let privateFolder: String?

@@ -1,4 +1,4 @@
-import CSystem
+import CLinux
 import CZeroMQ
 import Core
 import Glibc
@@ -22,7 +22,7 @@ final class Gatekeeper: Sendable {
             zmq_close(socket)
             throw problem
         }
-        let door = csystem_eventfd()
+        let door = clinux_eventfd()
         self.door = door
         let owned = Owned(socket: socket)
         thread = Thread(name: "keys") {

@@ -18,12 +18,12 @@ enum Plan {
     static let rooms: [String: Room] = [
         // ground
         "Core": Room(rooms: []),
-        "Threads": Room(rooms: ["CSystem"], toolchain: system),
+        "Threads": Room(rooms: ["CLinux"], toolchain: system),
         "Kernels": Room(rooms: ["Core"], toolchain: ["Glibc", "_Builtin_intrinsics"]),
         // matter
         "Wire": Room(rooms: ["Core", "CWire", "CProtobufC"], toolchain: ["Glibc"]),
-        "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CSodium", "CSystem"], toolchain: system),
-        "Checkpoint": Room(rooms: ["Core", "CSystem", "CSodium"], toolchain: json),
+        "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CSodium", "CLinux"], toolchain: system),
+        "Checkpoint": Room(rooms: ["Core", "CLinux", "CSodium"], toolchain: json),
         "KVCache": Room(rooms: ["Core"], toolchain: system),
         // model
         "Tokenization": Room(rooms: ["Core", "Checkpoint"], toolchain: json),
@@ -62,7 +62,7 @@ enum Plan {
     ]
 
     /// C targets: generated code, system libraries and our few Linux calls.
-    static let cTargets: Set<String> = ["CSystem", "CWire", "CZeroMQ", "CProtobufC", "CSodium"]
+    static let cTargets: Set<String> = ["CLinux", "CWire", "CZeroMQ", "CProtobufC", "CSodium"]
 
     /// Modules that reach the outside world, and the only rooms that may: changing a library touches one folder.
     static let soleUsers: [String: Set<String>] = [

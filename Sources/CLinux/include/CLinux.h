@@ -1,34 +1,34 @@
-// CSystem.h: the few Linux calls that Swift's Glibc module does not carry.
+// CLinux.h: the few Linux calls that Swift's Glibc module does not carry.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
 
 /// A non-blocking eventfd, or -1.
-int csystem_eventfd(void);
+int clinux_eventfd(void);
 
 /// Names the calling thread; 15 bytes are kept.
-void csystem_set_thread_name(const char *name);
+void clinux_set_thread_name(const char *name);
 
 /// Pins the calling thread to one processor; 0 when it worked.
-int csystem_pin_thread(int processor);
+int clinux_pin_thread(int processor);
 
 /// Sleeps while *word == expected, until woken or `nanoseconds` have passed (negative: no limit).
-void csystem_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseconds);
+void clinux_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseconds);
 
 /// Wakes up to `count` threads that sleep on word.
-void csystem_futex_wake(const uint32_t *word, int count);
+void clinux_futex_wake(const uint32_t *word, int count);
 
 /// Flush denormal results and operands to zero on the calling thread: one setting on every compute thread.
-void csystem_flush_denormals(void);
+void clinux_flush_denormals(void);
 
 /// Asks the kernel to end this process when its parent ends.
-void csystem_die_with_parent(void);
+void clinux_die_with_parent(void);
 
 /// One if the processor has AVX2, FMA and F16C.
-int csystem_has_avx2(void);
+int clinux_has_avx2(void);
 
 /// Tells the processor that this is a spin loop.
-static inline void csystem_relax(void) {
+static inline void clinux_relax(void) {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
 #else

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CSystem.h"
+#include "CLinux.h"
 
 #include <linux/futex.h>
 #include <pthread.h>
@@ -14,31 +14,31 @@
 #include <immintrin.h>
 #endif
 
-int csystem_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
+int clinux_eventfd(void) { return eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC); }
 
-void csystem_set_thread_name(const char *name) {
+void clinux_set_thread_name(const char *name) {
   char kept[16] = {0};
   for (int i = 0; i < 15 && name[i]; i++) kept[i] = name[i];
   pthread_setname_np(pthread_self(), kept);
 }
 
-int csystem_pin_thread(int processor) {
+int clinux_pin_thread(int processor) {
   cpu_set_t set;
   CPU_ZERO(&set);
   CPU_SET(processor, &set);
   return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
-void csystem_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseconds) {
+void clinux_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseconds) {
   struct timespec limit = {nanoseconds / 1000000000, nanoseconds % 1000000000};
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, nanoseconds < 0 ? NULL : &limit, NULL, 0);
 }
 
-void csystem_futex_wake(const uint32_t *word, int count) {
+void clinux_futex_wake(const uint32_t *word, int count) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
-void csystem_flush_denormals(void) {
+void clinux_flush_denormals(void) {
 #if defined(__x86_64__)
   _mm_setcsr(_mm_getcsr() | 0x8040);
 #elif defined(__aarch64__)
@@ -48,9 +48,9 @@ void csystem_flush_denormals(void) {
 #endif
 }
 
-void csystem_die_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGTERM); }
+void clinux_die_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGTERM); }
 
-int csystem_has_avx2(void) {
+int clinux_has_avx2(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
