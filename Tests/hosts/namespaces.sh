@@ -12,7 +12,12 @@ if [ "$(id -u)" -ne 0 ]; then
     echo "0 passed, 0 failed"
     exit 0
 fi
-command -v ip >/dev/null || apt-get install -y -qq iproute2 >/dev/null
+export PATH=$PATH:/usr/sbin
+if ! command -v ip >/dev/null; then
+    echo "skipped: ip is missing; apt-get install iproute2"
+    echo "0 passed, 0 failed"
+    exit 0
+fi
 tag=g$$
 net=10.$((RANDOM % 200 + 20)).$((RANDOM % 250))
 if ! ip netns add "$tag-0" 2>"$work/ip.log"; then
