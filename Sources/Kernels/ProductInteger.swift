@@ -32,11 +32,7 @@
             return
         }
         y.update(repeating: 0, count: tokens.count * 16)
-        switch type {
-        case .q4: q4Tiles(weights, a, blocks: blocks.count, tokens: tokens.count, minima: false, into: y, scratch)
-        case .q4m: q4Tiles(weights, a, blocks: blocks.count, tokens: tokens.count, minima: true, into: y, scratch)
-        default: q8Tiles(weights, a, blocks: blocks.count, tokens: tokens.count, into: y, scratch)
-        }
+        integerTiles(weights, type: type, a, blocks: blocks.count, tokens: tokens.count, into: y, scratch)
     }
 
     /// The activations of a leaf, from its first block and token; `stride` cells from block to block.
@@ -80,9 +76,9 @@
             var d0 = widenedPairs(add16(p0, p1))
             var d1 = widenedPairs(add16(p2, p3))
             if !minima {
-                let offset = unsafeBitCast(SIMD8<Int32>(repeating: -8 &* a.sums[i]), to: ByteLanes.self)
-                d0 = add32(d0, offset)
-                d1 = add32(d1, offset)
+                let offset = eightTimes(a.sums + i)
+                d0 = subtract32(d0, offset)
+                d1 = subtract32(d1, offset)
             }
             let scale = SIMD8<Float>(repeating: a.scales[i])
             y0.addProduct(converted(d0), eightHalves(w, 256) * scale)

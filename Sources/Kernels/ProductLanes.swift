@@ -26,6 +26,14 @@
         unsafeBitCast(
             unsafeBitCast(a, to: SIMD8<Int32>.self) &+ unsafeBitCast(b, to: SIMD8<Int32>.self), to: ByteLanes.self)
     }
+    @inline(__always) func subtract32(_ a: ByteLanes, _ b: ByteLanes) -> ByteLanes {
+        unsafeBitCast(
+            unsafeBitCast(a, to: SIMD8<Int32>.self) &- unsafeBitCast(b, to: SIMD8<Int32>.self), to: ByteLanes.self)
+    }
+    /// Eight times one number, in every lane.
+    @inline(__always) func eightTimes(_ p: UnsafePointer<Int32>) -> ByteLanes {
+        unsafeBitCast(SIMD8<Int32>(repeating: p.pointee) &<< 3, to: ByteLanes.self)
+    }
     /// Pairs of int16 added in int32.
     @inline(__always) func widenedPairs(_ a: ByteLanes) -> ByteLanes { _mm256_madd_epi16(a, _mm256_set1_epi16(1)) }
     @inline(__always) func lowNibbles(_ a: ByteLanes) -> ByteLanes {
