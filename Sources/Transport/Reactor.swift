@@ -32,7 +32,8 @@ final class Reactor: Sendable {
     /// Starts the thread and waits until the socket is set up.
     ///
     /// With a `greeting` the socket connects: the greeting is the first message of every connection, and what is sent
-    /// while there is no connection comes back as `unsent`.
+    /// while there is no connection comes back as `unsent`. Each connection has a new socket, since libzmq would send
+    /// what the old one still holds before the greeting.
     init(
         context: Context, kind: Socket.Kind, name: String, greeting: [[UInt8]]?, setup: @escaping Setup,
         onEvent: @escaping @Sendable (Event) -> Void
@@ -41,18 +42,21 @@ final class Reactor: Sendable {
         let started = Mailbox<Result<String, Problem>>()
         self.outbox = outbox
         _ = Thread(name: name) {
+            var loop = Loop(greeting: greeting, onEvent: onEvent)
             do {
-                let socket = try Socket(context, kind)
-                let monitor = try Monitor(socket, context: context)
-                let endpoint = try setup(socket)
-                started.put(.success(endpoint))
-                var loop = Loop(greeting: greeting, onEvent: onEvent)
-                loop.run(socket, monitor, outbox)
-                outbox.close()
-                onEvent(.closed)
+                repeat {
+                    let socket = try Socket(context, kind)
+                    let monitor = try Monitor(socket, context: context)
+                    let endpoint = try setup(socket)
+                    if started.put(.success(endpoint)) { started.close() }
+                    loop.run(socket, monitor, outbox)
+                } while !loop.isClosing
             } catch {
-                started.put(.failure(error as? Problem ?? .failed("\(error)")))
+                let problem = error as? Problem ?? .failed("\(error)")
+                if !started.put(.failure(problem)) { onEvent(.refused(problem.message)) }
             }
+            outbox.close()
+            onEvent(.closed)
         }
         guard let result = started.take() else { throw Problem.failed("the \(name) thread did not start") }
         endpoint = try result.get()
@@ -70,6 +74,7 @@ final class Reactor: Sendable {
         let greeting: [[UInt8]]?
         let onEvent: @Sendable (Event) -> Void
         var isConnected = false
+        var isLost = false
         var pending: [[[UInt8]]] = []
         var lastRefusal = ""
         var isClosing = false
@@ -79,27 +84,32 @@ final class Reactor: Sendable {
             self.onEvent = onEvent
         }
 
+        /// Serves the socket until the owner closes it or, for one that connects, the connection is lost.
         mutating func run(_ socket: borrowing Socket, _ monitor: borrowing Monitor, _ outbox: Mailbox<Order>) {
             var items = [
                 zmq_pollitem_t(socket: socket.raw, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
                 zmq_pollitem_t(socket: monitor.raw, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0),
                 zmq_pollitem_t(socket: nil, fd: outbox.descriptor, events: Int16(ZMQ_POLLIN), revents: 0),
             ]
-            while !isClosing {
+            while !isClosing, !isLost {
                 items[0].events = Int16(pending.isEmpty ? ZMQ_POLLIN : ZMQ_POLLIN | ZMQ_POLLOUT)
-                if zmq_poll(&items, 3, -1) < 0, zmq_errno() != EINTR { return }
+                if zmq_poll(&items, 3, -1) < 0, zmq_errno() != EINTR { isClosing = true }
                 while let event = monitor.next() { note(event) }
                 outbox.clearSignal()
                 while let order = outbox.poll() { take(order) }
-                flush(socket)
+                if !isLost { flush(socket) }
                 // A flood from one side must not keep the outbox waiting.
                 for _ in 0..<256 {
                     guard let frames = socket.receive() else { break }
                     onEvent(.message(frames))
                 }
             }
-            // Last words get a moment to leave; the context waits for them.
-            socket.set(ZMQ_LINGER, 500)
+            if isClosing {
+                // Last words get a moment to leave; the context waits for them.
+                socket.set(ZMQ_LINGER, 500)
+            } else {
+                lose(socket)
+            }
         }
 
         private mutating func take(_ order: Order) {
@@ -118,17 +128,21 @@ final class Reactor: Sendable {
                 isConnected = true
                 pending = [greeting]
                 onEvent(.connected)
-            case .disconnected:
-                guard greeting != nil, isConnected else { return }
-                isConnected = false
-                for frames in pending.dropFirst(pending.first == greeting ? 1 : 0) { onEvent(.unsent(frames)) }
-                pending = []
-                onEvent(.disconnected)
+            case .disconnected: isLost = isConnected
             case .refused(let reason):
                 guard reason != lastRefusal else { return }
                 lastRefusal = reason
                 onEvent(.refused(reason))
             }
+        }
+
+        /// Takes leave of a socket whose connection is lost, so that the next one begins with nothing but the greeting.
+        private mutating func lose(_ socket: borrowing Socket) {
+            (isLost, isConnected) = (false, false)
+            while let frames = socket.receive() { onEvent(.message(frames)) }
+            for frames in pending.dropFirst(pending.first == greeting ? 1 : 0) { onEvent(.unsent(frames)) }
+            pending = []
+            onEvent(.disconnected)
         }
 
         private mutating func flush(_ socket: borrowing Socket) {

@@ -40,7 +40,9 @@ public struct Socket: ~Copyable {
         set(ZMQ_LINGER, 0)
         set(ZMQ_SNDHWM, Int32(clamping: highWater))
         set(ZMQ_RCVHWM, Int32(clamping: highWater))
-        set(ZMQ_IMMEDIATE, 1)
+        // A dealer knows from its monitor when it is connected; with this option libzmq would throw away what it has
+        // received and nobody has read yet when the connection ends.
+        if kind == .push { set(ZMQ_IMMEDIATE, 1) }
         set(ZMQ_HANDSHAKE_IVL, 5000)
         set(ZMQ_HEARTBEAT_IVL, 1000)
         set(ZMQ_HEARTBEAT_TIMEOUT, 5000)
