@@ -1,0 +1,168 @@
+import Cluster
+public import Core
+import GLM
+import Glibc
+import Router
+import Scheduler
+import Wire
+
+/// Who hears a job's events.
+enum Listener {
+    case stream(AsyncStream<JobEvent>.Continuation)
+    case gateway(Contact, request: UInt64)
+}
+
+/// What clients ask; the same in process and over the wire.
+extension Coordinator: ClusterService {
+    /// The model that is served, or a problem while no jobs can run.
+    public func model() throws -> ModelCard {
+        guard assembly.phase == .active else { throw Problem.unavailable("the cluster is not ready: \(stateInWords)") }
+        return card
+    }
+
+    /// Accepts a job, or throws; its events follow.
+    public func submit(_ request: JobRequest) throws -> (JobID, AsyncStream<JobEvent>) {
+        let id = try accept(request)
+        return (id, try events(of: id))
+    }
+
+    /// The events of a job from its beginning, replayed, then live.
+    public func events(of job: JobID) throws -> AsyncStream<JobEvent> {
+        let (stream, continuation) = AsyncStream.makeStream(of: JobEvent.self)
+        try listen(to: job, .stream(continuation))
+        return stream
+    }
+
+    /// Ends a job within one step.
+    public func cancel(_ job: JobID) throws {
+        guard let found = table[job] else { throw Self.unknown(job) }
+        guard !found.isOver else { return }
+        update(job) { $0.finish(.cancelled) }
+        end(found.sequence)
+    }
+
+    /// Every job that is remembered, newest first.
+    public func jobs() -> [JobState] { table.all.map(\.state) }
+
+    /// One job.
+    public func job(_ id: JobID) throws -> JobState {
+        guard let job = table[id] else { throw Self.unknown(id) }
+        return job.state
+    }
+
+    /// The cluster as it is now.
+    public func status() -> ClusterStatus {
+        let plan = assembly.plan
+        let everybody = members.keys.sorted().compactMap { worker -> ClusterStatus.Member? in
+            guard let member = members[worker] else { return nil }
+            let slice = plan?.place(of: worker)?.slice
+            let state =
+                if assembly.problem(of: worker) != nil {
+                    "failed"
+                } else if slice == nil {
+                    plan == nil ? "joining" : "spare"
+                } else {
+                    assembly.isReady(worker) ? "ready" : "loading"
+                }
+            return ClusterStatus.Member(
+                worker: worker, state: state, stage: slice?.stage, rank: slice?.rank, layers: slice?.layers,
+                leaves: slice?.leaves, memory: member.hello.memoryBytes, weightBytes: member.weightBytes,
+                kvCapacity: member.kvCapacity, kvUsed: member.kvUsed, threads: member.hello.threads,
+                activity: assembly.problem(of: worker)?.message ?? member.activity)
+        }
+        return ClusterStatus(
+            model: card.name, digest: card.digest, layout: plan?.layout, epoch: assembly.epoch, state: stateInWords,
+            members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0)
+    }
+
+    /// Whether jobs run now; throws when workers are here that cannot serve the model.
+    public func isReady() throws -> Bool {
+        if assembly.phase == .active { return true }
+        if let lastProblem { throw lastProblem }
+        return false
+    }
+
+    /// Writes a job down and queues it.
+    func accept(_ request: JobRequest) throws -> JobID {
+        guard assembly.phase == .active, let capacity = router.capacity else {
+            throw Problem.unavailable("the cluster is not ready: \(stateInWords)")
+        }
+        try configuration.check(prompt: request.prompt)
+        try Self.check(request.options)
+        let promptTokens = request.prompt.count
+        let room = configuration.contextLength - promptTokens
+        // Without a limit the answer may be as long as context and KV cache allow.
+        let limit = min(room, request.options.maxTokens ?? max(1, capacity - promptTokens))
+        let sequence = nextSequence()
+        let id = table.nextID()
+        let now = clock.now
+        var job = Job(
+            id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
+            tokenizer: settings.tokenizer, accepted: Self.secondsSince1970(), now: now)
+        guard limit > 0 else {
+            job.finish(.length)
+            table.add(job)
+            return id
+        }
+        let admitted = try router.place(sequence, tokens: promptTokens + limit)
+        table.add(job)
+        begin(admitted)
+        return id
+    }
+
+    private static func check(_ options: GenerationOptions) throws {
+        let sampling = options.sampling
+        guard sampling.temperature >= 0, sampling.temperature.isFinite, sampling.topP > 0, sampling.topP <= 1,
+            sampling.topK >= 0, (0...100).contains(sampling.logprobs ?? 0), options.maxTokens ?? 1 > 0
+        else {
+            throw Problem.invalid(
+                "temperature must be 0 or more, top_p over 0 and at most 1, top_k 0 or more, logprobs 0 to 100, max_tokens 1 or more"
+            )
+        }
+    }
+
+    /// Replays a job's events to `listener` and tells it those that follow.
+    func listen(to id: JobID, _ listener: Listener) throws {
+        guard let job = table[id] else { throw Self.unknown(id) }
+        publish(id, first: 0, job.events, to: [listener], isOver: job.isOver)
+        if !job.isOver { listeners[id, default: []].append(listener) }
+    }
+
+    /// Changes a job and tells those who listen what happened.
+    @discardableResult
+    func update<Result>(_ id: JobID, _ change: (inout Job) -> Result) -> Result? {
+        guard let (result, first, events) = table.update(id, change) else { return nil }
+        let isOver = table[id]?.isOver ?? true
+        publish(id, first: first, events, to: listeners[id] ?? [], isOver: isOver)
+        if isOver {
+            listeners[id] = nil
+            owners[id] = nil
+        }
+        return result
+    }
+
+    private func publish(_ id: JobID, first: Int, _ events: [JobEvent], to listeners: [Listener], isOver: Bool) {
+        for listener in listeners {
+            switch listener {
+            case .stream(let continuation):
+                for event in events { continuation.yield(event) }
+                if isOver { continuation.finish() }
+            case .gateway(let contact, let request):
+                for (index, event) in events.enumerated() {
+                    send(contact, .event(request: request, id, number: UInt64(first + index), event))
+                }
+                if isOver { send(contact, .eventsEnd(request: request, id)) }
+            }
+        }
+    }
+
+    private static func unknown(_ job: JobID) -> Problem {
+        .notFound("there is no job \(job), or it was forgotten; see glm jobs")
+    }
+
+    private static func secondsSince1970() -> Double {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9
+    }
+}

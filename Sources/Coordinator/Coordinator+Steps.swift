@@ -1,0 +1,155 @@
+import Cluster
+public import Core
+import GLM
+import Router
+import Scheduler
+import Transport
+import Wire
+
+/// Logits that somebody waits for: sequences that are run through side by side.
+struct LogitRun {
+    var sequences: [SequenceID]
+    var prompts: [[TokenID]]
+    var chunk: Int
+    var admitted: Set<SequenceID> = []
+    var open: Set<SequenceID>
+    var logits: [SequenceID: [Float]] = [:]
+    var continuation: CheckedContinuation<[[Float]], any Error>
+}
+
+/// The pipeline: steps out, results in.
+extension Coordinator {
+    /// Sends steps until as many are on their way as there are stages, or nobody can advance.
+    func pump() {
+        guard let plan = assembly.plan else { return }
+        while let step = scheduler?.next() {
+            let frames = Message.step(step).encode()
+            for place in plan.allPlaces {
+                guard let contact = members[place.worker]?.contact else { continue }
+                servers[contact.server].send(to: contact.peer, frames)
+            }
+        }
+    }
+
+    /// A worker is done with a step; the last stage's rank 0 has its results.
+    func stepDone(_ worker: WorkerID, _ done: StepDone) {
+        guard assembly.phase == .active, let plan = assembly.plan, done.epoch == plan.epoch,
+            plan.places.last?.first?.worker == worker
+        else { return }
+        do {
+            try check(done.results)
+            for progress in try scheduler?.finished(done.number, results: done.results) ?? [] { advance(progress) }
+        } catch {
+            let problem = error as? Problem ?? .failed("\(error)")
+            return hearWorkerFailure(worker, epoch: done.epoch, problem)
+        }
+        pump()
+    }
+
+    private func hearWorkerFailure(_ worker: WorkerID, epoch: UInt32, _ problem: Problem) {
+        guard let contact = members[worker]?.contact else { return }
+        hearWorker(contact, .failed(epoch: epoch, problem))
+    }
+
+    /// Refuses results that cannot be: tokens that the vocabulary does not have, torn logits.
+    private func check(_ results: [SegmentResult]) throws {
+        for result in results {
+            let tokens = (result.drawn.map { [$0] } ?? []) + result.top
+            guard tokens.allSatisfy({ $0.token >= 0 && Int($0.token) < card.vocabularySize }),
+                result.logits.count % max(card.vocabularySize, 1) == 0
+            else { throw Problem.failed("the last stage drew a token that the vocabulary does not have") }
+        }
+    }
+
+    private func advance(_ progress: Scheduler.Progress) {
+        switch progress {
+        case .prefilled(let sequence, let tokens, _):
+            if let job = table.job(of: sequence) { update(job) { $0.prefilled(tokens) } }
+        case .drawn(let result):
+            guard let job = table.job(of: result.sequence), let drawn = result.drawn else { return }
+            let now = clock.now
+            if update(job, { $0.drew(result, now: now) }) == true {
+                scheduler?.proceed(result.sequence, with: drawn.token)
+            } else {
+                end(result.sequence)
+            }
+        case .logits(let result, let isLast): collect(result, isLast: isLast)
+        }
+    }
+
+    /// A sequence is over: its pages and its place are free.
+    func end(_ sequence: SequenceID) {
+        scheduler?.end(sequence)
+        begin(router.free(sequence))
+    }
+
+    /// Sequences have room now.
+    func begin(_ admitted: [SequenceID]) {
+        for sequence in admitted {
+            if let id = table.job(of: sequence), let job = table[id] {
+                let now = clock.now
+                update(id) { $0.start(now: now) }
+                scheduler?.add(sequence, prompt: job.request.prompt, purpose: .generate(job.request.options.sampling))
+            } else if let at = logitRuns.firstIndex(where: { $0.open.contains(sequence) }) {
+                logitRuns[at].admitted.insert(sequence)
+                let run = logitRuns[at]
+                guard run.admitted.count == run.sequences.count else { continue }
+                for (sequence, prompt) in zip(run.sequences, run.prompts) {
+                    scheduler?.add(sequence, prompt: prompt, purpose: .logits(chunk: run.chunk))
+                }
+            }
+        }
+        pump()
+    }
+
+    /// Whose sequence it is hears that it failed.
+    func fail(_ sequence: SequenceID, _ problem: Problem) {
+        if let job = table.job(of: sequence) { update(job) { $0.fail(problem) } }
+        if let at = logitRuns.firstIndex(where: { $0.sequences.contains(sequence) }) {
+            logitRuns.remove(at: at).continuation.resume(throwing: problem)
+        }
+    }
+
+    /// Everybody who waits for logits hears that they will not come.
+    func failLogits(_ problem: Problem) {
+        for run in logitRuns { run.continuation.resume(throwing: problem) }
+        logitRuns = []
+    }
+
+    /// The logits [tokens, vocabulary] of every token of the sequences, run side by side, `chunk` tokens of each a step.
+    public func logits(sequences: [[TokenID]], chunk: Int) async throws -> [[Float]] {
+        guard !sequences.isEmpty, chunk > 0 else { return [] }
+        for prompt in sequences { try configuration.check(prompt: prompt) }
+        guard assembly.phase == .active else { throw Problem.unavailable("the cluster is not ready: \(stateInWords)") }
+        let ids = sequences.map { _ in nextSequence() }
+        return try await withCheckedThrowingContinuation { continuation in
+            logitRuns.append(
+                LogitRun(
+                    sequences: ids, prompts: sequences, chunk: chunk, open: Set(ids), continuation: continuation))
+            do {
+                for (id, prompt) in zip(ids, sequences) { begin(try router.place(id, tokens: prompt.count)) }
+            } catch {
+                for id in ids { begin(router.free(id)) }
+                logitRuns.removeAll { $0.sequences == ids }
+                continuation.resume(throwing: error)
+            }
+        }
+    }
+
+    private func collect(_ result: SegmentResult, isLast: Bool) {
+        guard let at = logitRuns.firstIndex(where: { $0.open.contains(result.sequence) }) else { return }
+        logitRuns[at].logits[result.sequence, default: []] += result.logits
+        guard isLast else { return }
+        logitRuns[at].open.remove(result.sequence)
+        if logitRuns[at].open.isEmpty {
+            let run = logitRuns.remove(at: at)
+            run.continuation.resume(returning: run.sequences.map { run.logits[$0] ?? [] })
+        }
+        end(result.sequence)
+    }
+
+    func nextSequence() -> SequenceID {
+        sequenceNumber += 1
+        return SequenceID(sequenceNumber)
+    }
+}

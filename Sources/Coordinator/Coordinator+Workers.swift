@@ -1,0 +1,158 @@
+import Cluster
+import Core
+import Router
+import Scheduler
+import Transport
+import Wire
+
+/// Who is here, and the plan.
+extension Coordinator {
+    func hearWorker(_ contact: Contact, _ message: Message) {
+        if case .workerHello(let hello) = message { return greeted(contact, hello) }
+        guard let worker = workers[contact], membership.heard(from: worker, now: now) else {
+            return send(contact, .refused(.unavailable("the coordinator does not know this worker any more")))
+        }
+        switch message {
+        case .ready(let epoch, let weightBytes, let kvCapacity):
+            guard epoch == assembly.plan?.epoch else { return }
+            members[worker]?.weightBytes = weightBytes
+            members[worker]?.kvCapacity = kvCapacity
+            members[worker]?.activity = "idle"
+            act(assembly.readied(worker, epoch: epoch))
+        case .loading(let epoch, let fraction):
+            guard epoch == assembly.plan?.epoch, (0...1).contains(fraction) else { return }
+            members[worker]?.activity = "loading \(Int(fraction * 100))%"
+        case .failed(let epoch, let problem): act(assembly.failed(worker, epoch: epoch, problem: problem))
+        case .stepDone(let done): stepDone(worker, done)
+        case .workerHeartbeat(let beat):
+            members[worker]?.activity = beat.activity
+            members[worker]?.kvUsed = beat.kvUsed
+        case .fetch(let request, let fetch):
+            let server = servers[contact.server]
+            pieces.ask(
+                PieceServer.Question(fetch: fetch) { answer in
+                    server.send(to: contact.peer, Message.piece(request: request, answer).encode())
+                })
+        case .goodbye: remove(worker, because: "left")
+        default: break
+        }
+    }
+
+    private func greeted(_ contact: Contact, _ hello: WorkerHello) {
+        let worker = hello.worker
+        func refuse(_ problem: Problem) {
+            say("coordinator: worker \(worker) refused: \(problem)")
+            send(contact, .refused(problem))
+        }
+        guard !worker.name.isEmpty, worker.name.utf8.count <= 200, hello.threads > 0, hello.memoryBytes > 0 else {
+            return refuse(.refused("a worker needs a name of at most 200 bytes, threads and memory"))
+        }
+        guard hello.modelDigest.isEmpty || hello.modelDigest == card.digest else {
+            return refuse(
+                .refused(
+                    "worker \(worker) has another model (digest \(hello.modelDigest.prefix(12))) than the cluster serves (\(card.name), digest \(card.digest.prefix(12))); give it the same one, or start it without --model"
+                ))
+        }
+        if let known = members[worker], known.contact != contact, known.hello.dataEndpoint != hello.dataEndpoint,
+            membership.isLive(worker, now: now)
+        {
+            return refuse(.unavailable("the name \(worker) is taken by a worker that is alive; choose another --name"))
+        }
+        if let known = members[worker] { workers[known.contact] = nil }
+        workers[contact] = worker
+        members[worker] = Member(contact: contact, hello: hello)
+        _ = membership.greeted(by: worker, now: now)
+        send(contact, .welcome(Welcome(heartbeatInterval: settings.heartbeat, model: card.name)))
+        let offer = Offer(
+            worker: worker, memory: hello.memoryBytes, threads: hello.threads, host: Self.host(of: hello.dataEndpoint))
+        let actions = assembly.joined(offer)
+        say("coordinator: worker \(worker) joined with \(hello.threads) threads; \(stateInWords)")
+        act(actions)
+    }
+
+    /// The host in `tcp://HOST:PORT`; ipc is one host.
+    static func host(of endpoint: String) -> String {
+        guard endpoint.hasPrefix("tcp://"), let colon = endpoint.lastIndex(of: ":") else { return "" }
+        return String(endpoint[..<colon].dropFirst(6))
+    }
+
+    func remove(_ worker: WorkerID, because reason: String) {
+        _ = membership.left(worker)
+        if let contact = members.removeValue(forKey: worker)?.contact { workers[contact] = nil }
+        let actions = assembly.left(worker, because: reason)
+        say("coordinator: worker \(worker) \(reason); \(stateInWords)")
+        act(actions)
+    }
+
+    func tick() {
+        for case .remove(let worker) in membership.tick(now: now) {
+            remove(worker, because: "said nothing for \(Membership.patience) heartbeats")
+        }
+        for worker in members.keys.sorted() { tell(worker, .heartbeat) }
+    }
+
+    private func act(_ actions: [Assembly.Action]) {
+        for action in actions {
+            switch action {
+            case .assign(let plan): assign(plan)
+            case .activate(let plan): activate(plan)
+            case .tearDown(let problem): tearDown(problem)
+            case .report(let problem):
+                lastProblem = problem
+                say("coordinator: \(problem)")
+            }
+        }
+    }
+
+    private func assign(_ plan: Plan) {
+        let kvTokens: Int
+        do {
+            kvTokens =
+                try settings.kvTokens
+                ?? plan.kvTokens(description, type: settings.weightType) { members[$0]?.hello.memoryBytes ?? 0 }
+        } catch {
+            return act(assembly.abandoned(because: error as? Problem ?? .failed("\(error)")))
+        }
+        say("coordinator: plan \(plan.epoch): layout \(plan.layout), \(kvTokens) tokens of KV cache")
+        let peers = plan.allPlaces.map { place in
+            let hello = members[place.worker]?.hello
+            return Peer(
+                stage: place.slice.stage, rank: place.slice.rank, worker: place.worker,
+                dataEndpoint: hello?.dataEndpoint ?? "", dataPublicKey: hello?.dataPublicKey ?? "")
+        }
+        for place in plan.allPlaces {
+            members[place.worker]?.activity = "loading 0%"
+            members[place.worker]?.kvUsed = 0
+            tell(
+                place.worker,
+                .assign(
+                    Assignment(
+                        epoch: plan.epoch, layout: plan.layout, slice: place.slice, peers: peers,
+                        modelDescription: encodedDescription, weightType: settings.weightType, kvCapacity: kvTokens,
+                        digest: card.digest)))
+        }
+    }
+
+    private func activate(_ plan: Plan) {
+        let places = plan.allPlaces
+        for place in places { tell(place.worker, .activate(epoch: plan.epoch)) }
+        scheduler = Scheduler(
+            settings: Scheduler.Settings(chunk: settings.chunk, stages: plan.layout.stages), epoch: plan.epoch)
+        lastProblem = nil
+        let capacity = places.compactMap { members[$0.worker]?.kvCapacity }.min() ?? 0
+        say("coordinator: plan \(plan.epoch): ready")
+        let (admitted, refused) = router.replan(capacity: capacity)
+        for (sequence, problem) in refused { fail(sequence, problem) }
+        begin(admitted)
+    }
+
+    private func tearDown(_ problem: Problem) {
+        say("coordinator: \(problem)")
+        lastProblem = problem
+        let running = scheduler?.sequences ?? []
+        scheduler = nil
+        _ = router.replan(capacity: nil)
+        for sequence in running { fail(sequence, problem) }
+        failLogits(problem)
+    }
+}

@@ -1,0 +1,183 @@
+import Checkpoint
+import Cluster
+import Core
+import GLM
+import Glibc
+import Router
+import Scheduler
+import Tokenization
+import Transport
+import Wire
+
+/// Drives membership, plan, steps and jobs of one cluster that serves one model.
+///
+/// The decisions are values (`Membership`, `Assembly`, `Router`, `Scheduler`, `Job`); the actor owns them, the clock and
+/// the sockets, tells them what happened and does what they say. Chapters: `+Workers` (who is here, the plan),
+/// `+Steps` (the pipeline), `+Jobs` (what clients ask), `+Gateways` (the same over the wire).
+public actor Coordinator {
+    /// What reaches the actor, in order.
+    enum Event: Sendable {
+        case server(Int, Server.Event)
+        case tick
+    }
+
+    /// Jobs that are remembered.
+    static let rememberedJobs = 10_000
+
+    /// The addresses in use, with the port that a `*` became.
+    public nonisolated let endpoints: [String]
+    nonisolated let settings: CoordinatorSettings
+    nonisolated let card: ModelCard
+    nonisolated let description: ModelDescription
+    nonisolated let encodedDescription: [UInt8]
+    let pieces: PieceServer
+    let servers: [Server]
+    private let events: AsyncStream<Event>
+    private let sink: AsyncStream<Event>.Continuation
+    let clock = ContinuousClock()
+    let start: ContinuousClock.Instant
+
+    var membership: Membership
+    var assembly: Assembly
+    var members: [WorkerID: Member] = [:]
+    var workers: [Contact: WorkerID] = [:]
+    var router = Router()
+    var scheduler: Scheduler?
+    var table = JobTable(remembered: rememberedJobs)
+    var listeners: [JobID: [Listener]] = [:]
+    var owners: [JobID: Contact] = [:]
+    var logitRuns: [LogitRun] = []
+    var sequenceNumber: UInt64 = 0
+    var lastProblem: Problem?
+    private var garbage = 0
+
+    /// A worker as the coordinator knows it.
+    struct Member {
+        var contact: Contact
+        var hello: WorkerHello
+        var activity = "idle"
+        var weightBytes = 0
+        var kvCapacity = 0
+        var kvUsed = 0
+    }
+
+    /// Opens the model and listens.
+    public init(_ settings: CoordinatorSettings) throws {
+        let checkpoint = try Checkpoint.open(settings.model)
+        let description = try ModelDescription(checkpoint)
+        self.settings = settings
+        self.description = description
+        encodedDescription = try description.encoded()
+        card = ModelCard(
+            name: settings.name ?? checkpoint.name, contextLength: description.configuration.contextLength,
+            vocabularySize: description.configuration.vocabulary, tokenizer: settings.tokenizer?.serialized() ?? [],
+            digest: description.digest)
+        // Epochs begin at the time of day, so that those of a coordinator that is started anew are higher than before.
+        assembly = try Assembly(
+            layout: settings.layout, expected: settings.workers,
+            needs: ModelNeeds(description, type: settings.weightType), epoch: UInt32(truncatingIfNeeded: time(nil)))
+        membership = Membership(interval: settings.heartbeat)
+        let log = settings.log
+        let context = try Context(security: settings.security) { log($0) }
+        let (events, sink) = AsyncStream.makeStream(of: Event.self)
+        servers = try settings.endpoints.enumerated().map { index, endpoint in
+            try Server(context: context, endpoint: endpoint, insecure: settings.insecure) {
+                sink.yield(.server(index, $0))
+            }
+        }
+        self.events = events
+        self.sink = sink
+        endpoints = servers.map(\.endpoint)
+        pieces = PieceServer(checkpoint)
+        start = clock.now
+        for warning in description.configuration.warnings { log("model \(checkpoint.name): \(warning)") }
+    }
+
+    /// Serves until `stop`, or until the task is cancelled.
+    public func run() async {
+        say("coordinator: serving \(card.name) at \(endpoints.joined(separator: ", ")); \(stateInWords)")
+        let (sink, interval) = (sink, settings.heartbeat)
+        let ticker = Task {
+            while !Task.isCancelled {
+                try? await Task.sleep(for: interval)
+                sink.yield(.tick)
+            }
+        }
+        for await event in events {
+            switch event {
+            case .tick: tick()
+            case .server(let index, .message(let peer, let frames)): hear(Contact(server: index, peer: peer), frames)
+            case .server(let index, .unreachable(let peer, _)): lost(Contact(server: index, peer: peer))
+            case .server(_, .refused(let reason)): say("coordinator: \(reason)")
+            }
+        }
+        ticker.cancel()
+        end()
+    }
+
+    /// Ends the cluster: workers are told to end, jobs that run fail.
+    public func stop() { sink.finish() }
+
+    private func end() {
+        for worker in members.keys.sorted() { tell(worker, .shutdown) }
+        let problem = Problem.unavailable("the coordinator was stopped")
+        for job in table.all where !job.isOver { update(job.id) { $0.fail(problem) } }
+        failLogits(problem)
+        pieces.stop()
+        for server in servers { server.close() }
+    }
+
+    private func hear(_ contact: Contact, _ frames: [[UInt8]]) {
+        let message: Message
+        do {
+            message = try Message.decode(frames)
+        } catch {
+            garbage += 1
+            let problem = error as? Problem ?? .invalid("\(error)")
+            if garbage <= 10 || garbage % 1000 == 0 {
+                say("coordinator: message \(garbage) that is unreadable: \(problem)")
+            }
+            if problem.kind == .refused { send(contact, .refused(problem)) }
+            return
+        }
+        switch message {
+        case .workerHello, .ready, .loading, .failed, .stepDone, .workerHeartbeat, .fetch, .goodbye:
+            hearWorker(contact, message)
+        default: hearGateway(contact, message)
+        }
+    }
+
+    private func lost(_ contact: Contact) {
+        if let worker = workers[contact] { remove(worker, because: "lost its connection") }
+        gatewayLost(contact)
+    }
+
+    func send(_ contact: Contact, _ message: Message) {
+        servers[contact.server].send(to: contact.peer, message.encode())
+    }
+
+    func tell(_ worker: WorkerID, _ message: Message) {
+        guard let member = members[worker] else { return }
+        send(member.contact, message)
+    }
+
+    func say(_ line: String) { settings.log(line) }
+
+    /// The model's dimensions.
+    nonisolated var configuration: Configuration { description.configuration }
+
+    /// Time since the start: what the values call now.
+    var now: Duration { clock.now - start }
+
+    /// Whether jobs run: `ready`, or what is awaited.
+    var stateInWords: String {
+        switch assembly.phase {
+        case .active: return "ready"
+        case .loading: return "loading"
+        case .waiting:
+            if let problem = assembly.problem { return problem.message }
+            let missing = assembly.missing
+            return "waiting for \(missing) more \(missing == 1 ? "worker" : "workers")"
+        }
+    }
+}

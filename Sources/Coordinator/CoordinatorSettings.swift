@@ -1,0 +1,55 @@
+public import Core
+public import Tokenization
+public import Transport
+
+/// What a coordinator is told when it starts.
+public struct CoordinatorSettings: Sendable {
+    /// The model: a folder or a GGUF file.
+    public var model: String
+    /// Its tokenizer, or nil when it has none: then answers are tokens without text.
+    public var tokenizer: Tokenizer?
+    /// The name it is served under, or nil for its own.
+    public var name: String?
+    /// Where workers and gateways connect to: `tcp://HOST:PORT` or `ipc://PATH`.
+    public var endpoints: [String]
+    /// The cluster's keys, or none.
+    public var security: Security
+    /// Whether it may listen where others can reach it without keys.
+    public var insecure: Bool
+    /// The grid, or nil to choose one.
+    public var layout: Layout?
+    /// How many workers to wait for when there is no layout.
+    public var workers: Int
+    /// The weights' type in memory; nil keeps what the model has.
+    public var weightType: WeightType?
+    /// Tokens of KV cache on every worker; nil takes what the workers' memory allows.
+    public var kvTokens: Int?
+    /// Tokens of a step while nobody decodes.
+    public var chunk: Int
+    /// Time between heartbeats; a worker that misses three is out.
+    public var heartbeat: Duration
+    /// What it says while it runs, a line at a time.
+    public var log: @Sendable (String) -> Void
+
+    /// Settings.
+    public init(
+        model: String, tokenizer: Tokenizer? = nil, name: String? = nil, endpoints: [String],
+        security: Security = .open, insecure: Bool = false,
+        layout: Layout? = nil, workers: Int = 1, weightType: WeightType? = nil, kvTokens: Int? = nil,
+        chunk: Int = 512, heartbeat: Duration = .seconds(1), log: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.model = model
+        self.tokenizer = tokenizer
+        self.name = name
+        self.endpoints = endpoints
+        self.security = security
+        self.insecure = insecure
+        self.layout = layout
+        self.workers = workers
+        self.weightType = weightType
+        self.kvTokens = kvTokens
+        self.chunk = chunk
+        self.heartbeat = heartbeat
+        self.log = log
+    }
+}

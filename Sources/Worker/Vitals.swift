@@ -1,0 +1,34 @@
+import Synchronization
+import Wire
+
+/// What a heartbeat says: the engine's thread writes it, the control thread reads it.
+final class Vitals: Sendable {
+    private struct State {
+        var epoch: UInt32 = 0
+        var activity = "idle"
+        var kvUsed = 0
+        var stepsDone: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    func set(epoch: UInt32) { state.withLock { $0.epoch = epoch } }
+    func set(activity: String) { state.withLock { $0.activity = activity } }
+
+    func stepDone(kvUsed: Int) {
+        state.withLock {
+            $0.stepsDone += 1
+            $0.kvUsed = kvUsed
+            $0.activity = "idle"
+        }
+    }
+
+    /// The heartbeat of this moment.
+    func heartbeat(bytesSent: UInt64, messagesSent: UInt64) -> WorkerHeartbeat {
+        state.withLock {
+            WorkerHeartbeat(
+                epoch: $0.epoch, activity: $0.activity, kvUsed: $0.kvUsed, stepsDone: $0.stepsDone,
+                bytesSent: bytesSent, messagesSent: messagesSent)
+        }
+    }
+}

@@ -1,0 +1,171 @@
+import Checkpoint
+import Core
+import Glibc
+import Threads
+import Transport
+import Wire
+
+/// One slice of a model, its KV pages, its links and its heartbeat.
+///
+/// Three threads: `control` owns the socket to the coordinator, the caller of `run` reads what comes and sends
+/// heartbeats whatever the engine does, and `engine` computes.
+public final class Worker: Sendable {
+    private enum Event: Sendable {
+        case client(Client.Event)
+        case stop
+    }
+
+    private let settings: WorkerSettings
+    private let inbox = Mailbox<Event>()
+    private let checkpoint: Checkpoint?
+    private let digest: String
+    private let context: Context
+    private let link: DataLink
+
+    /// Opens the worker's own model, when it has one, and its data link.
+    public init(_ settings: WorkerSettings) throws {
+        self.settings = settings
+        checkpoint = try settings.model.map { try Checkpoint.open($0) }
+        digest = try checkpoint?.digest() ?? ""
+        let log = settings.log
+        context = try Context(security: settings.security) { log($0) }
+        link = try DataLink(context: context, endpoint: settings.dataEndpoint, insecure: settings.insecure)
+    }
+
+    /// Ends `run`; from any thread.
+    public func stop() { inbox.put(.stop) }
+
+    /// Serves until it is stopped, told to end, or refused: then it throws why.
+    ///
+    /// `isParentAlive` is asked with every heartbeat; a child of `glm up` ends with it.
+    public func run(isParentAlive: () -> Bool = { true }) throws {
+        let greeting = Message.workerHello(
+            WorkerHello(
+                worker: settings.name, threads: settings.threads, memoryBytes: settings.memory,
+                dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: Self.instructionSet)
+        ).encode()
+        let inbox = inbox
+        settings.log("worker \(settings.name): looking for the coordinator at \(settings.coordinator)")
+        let client = try Client(context: context, endpoint: settings.coordinator, greeting: greeting) {
+            inbox.put(.client($0))
+        }
+        let send: @Sendable (Message) -> Void = { client.send($0.encode()) }
+        let desk = PieceDesk(send: send)
+        let vitals = Vitals()
+        let engine = Engine(
+            Engine.Parts(
+                link: link, desk: desk, vitals: vitals, threads: settings.threads, checkpoint: checkpoint,
+                digest: digest, cache: settings.cache, send: send, log: settings.log))
+        defer {
+            engine.stop()
+            client.close()
+        }
+        var conversation = Conversation(settings: settings, engine: engine, desk: desk)
+        var nextBeat = ContinuousClock.now
+        while true {
+            let now = ContinuousClock.now
+            if now >= nextBeat {
+                nextBeat = now + conversation.interval
+                guard isParentAlive() else { return }
+                if conversation.isWelcome {
+                    let counters = link.counters
+                    send(
+                        .workerHeartbeat(
+                            vitals.heartbeat(bytesSent: counters.bytesSent, messagesSent: counters.messagesSent)))
+                } else if conversation.shouldGreetAgain {
+                    client.send(greeting)
+                }
+            }
+            switch inbox.take(timeout: max(.zero, nextBeat - .now)) {
+            case nil: continue
+            case .stop:
+                send(.goodbye)
+                return
+            case .client(let event):
+                if try conversation.hear(event) { return }
+            }
+        }
+    }
+
+    /// The instruction set that the kernels are built for.
+    private static let instructionSet = "x86-64-v3"
+}
+
+/// What the worker makes of the coordinator's messages.
+private struct Conversation {
+    let settings: WorkerSettings
+    let engine: Engine
+    let desk: PieceDesk
+    /// Time between heartbeats, as the coordinator said.
+    var interval = Duration.seconds(1)
+    /// Whether the coordinator has accepted the hello of this connection.
+    var isWelcome = false
+    /// Whether the coordinator wants to hear the hello once more, later.
+    var shouldGreetAgain = false
+    private var lastReason = ""
+
+    init(settings: WorkerSettings, engine: Engine, desk: PieceDesk) {
+        self.settings = settings
+        self.engine = engine
+        self.desk = desk
+    }
+
+    /// Acts on an event; true when the worker is to end.
+    mutating func hear(_ event: Client.Event) throws -> Bool {
+        switch event {
+        case .connected: say("worker \(settings.name): connected to \(settings.coordinator)")
+        case .disconnected:
+            isWelcome = false
+            shouldGreetAgain = false
+            desk.giveUp(.unavailable("the connection to the coordinator was lost"))
+            say("worker \(settings.name): the coordinator is gone; trying again")
+        case .refused(let reason): say("worker \(settings.name): \(settings.coordinator): \(reason)")
+        case .unsent: break
+        case .message(let frames):
+            do {
+                return try hear(Message.decode(frames))
+            } catch let ending as Refusal {
+                throw ending.problem
+            } catch {
+                say("worker \(settings.name): the coordinator sent something unreadable: \(error)")
+            }
+        }
+        return false
+    }
+
+    private struct Refusal: Error {
+        var problem: Problem
+    }
+
+    private mutating func hear(_ message: Message) throws -> Bool {
+        switch message {
+        case .welcome(let welcome):
+            interval = min(max(welcome.heartbeatInterval, .milliseconds(20)), .seconds(60))
+            isWelcome = true
+            shouldGreetAgain = false
+            say("worker \(settings.name): member of the cluster that serves \(welcome.model)")
+        case .refused(let problem):
+            guard problem.kind == .unavailable else { throw Refusal(problem: problem) }
+            isWelcome = false
+            shouldGreetAgain = true
+            say("worker \(settings.name): \(problem.message); trying again")
+        case .assign(let assignment):
+            guard assignment.epoch > 0 else { break }
+            engine.load(assignment)
+        case .step(let step): engine.run(step)
+        case .piece(let request, let result): desk.deliver(request, result)
+        case .shutdown:
+            say("worker \(settings.name): the coordinator ends the cluster")
+            return true
+        default: break
+        }
+        return false
+    }
+
+    /// Says a line unless it was the last one said.
+    private mutating func say(_ line: String) {
+        guard line != lastReason else { return }
+        lastReason = line
+        settings.log(line)
+    }
+}

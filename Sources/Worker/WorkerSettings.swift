@@ -1,0 +1,44 @@
+public import Core
+public import Transport
+
+/// What a worker is told when it starts.
+public struct WorkerSettings: Sendable {
+    /// Where the coordinator listens.
+    public var coordinator: String
+    /// The cluster's keys, or none.
+    public var security: Security
+    /// Its name, unique in the cluster.
+    public var name: WorkerID
+    /// Compute threads.
+    public var threads: Int
+    /// Bytes it offers for weights and KV cache.
+    public var memory: Int
+    /// Its own copy of the model, or nil to get its slice from the coordinator.
+    public var model: String?
+    /// Where its data link listens: `tcp://HOST:0` or `ipc://*`.
+    public var dataEndpoint: String
+    /// Whether the data link may listen where others can reach it without keys.
+    public var insecure: Bool
+    /// The folder for weights that came from the coordinator, or nil to keep them in memory only.
+    public var cache: String?
+    /// What it says while it runs, a line at a time.
+    public var log: @Sendable (String) -> Void
+
+    /// Settings.
+    public init(
+        coordinator: String, security: Security = .open, name: WorkerID, threads: Int, memory: Int,
+        model: String? = nil, dataEndpoint: String, insecure: Bool = false, cache: String? = nil,
+        log: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.coordinator = coordinator
+        self.security = security
+        self.name = name
+        self.threads = threads
+        self.memory = memory
+        self.model = model
+        self.dataEndpoint = dataEndpoint
+        self.insecure = insecure
+        self.cache = cache
+        self.log = log
+    }
+}
