@@ -112,23 +112,55 @@ struct StoredMatrix {
     }
 }
 
+/// A stored row read once: what the twins walk.
+struct TwinRow {
+    /// Values of a float format.
+    var values: [Float] = []
+    /// Integers, 32 a block (minus eight for Q4_0), zeros past the last column.
+    var quants: [Int] = []
+    /// Of each block.
+    var scales: [Float] = []
+    /// Of each block; empty where there are none.
+    var minima: [Float] = []
+
+    /// Row `row` of `w`.
+    init(_ w: StoredMatrix, row: Int) {
+        guard w.format.weightType.isInteger else {
+            values = (0..<w.columns).map { w.value(row, $0) }
+            return
+        }
+        let starts = stride(from: 0, to: w.columns, by: 32)
+        let zero = w.format == .q4_0 ? 8 : 0
+        quants = (0..<32 * starts.underestimatedCount).map { $0 < w.columns ? w.quant(row, $0) - zero : 0 }
+        scales = starts.map { w.scale(row, $0) }
+        if w.format == .q4_1 { minima = starts.map { w.minimum(row, $0) } }
+    }
+
+    /// One token's activations for integer weights.
+    init(activations x: [Float]) {
+        for start in stride(from: 0, to: x.count, by: 32) {
+            let block = quantizeTwin((start..<start + 32).map { $0 < x.count ? x[$0] : 0 })
+            quants += block.0
+            scales.append(block.1)
+        }
+        values = x
+    }
+}
+
 /// One leaf of one output element, by the canonical order.
-func leafTwin(_ w: StoredMatrix, row: Int, _ x: [Float], columns: Range<Int>) -> Float {
+func leafTwin(_ w: TwinRow, _ x: TwinRow, columns: Range<Int>) -> Float {
     var sum: Float = 0
-    guard w.format.weightType.isInteger else {
-        for k in columns { sum = sum.addingProduct(w.value(row, k), x[k]) }
+    if w.quants.isEmpty {
+        for k in columns { sum = sum.addingProduct(w.values[k], x.values[k]) }
         return sum
     }
-    for start in stride(from: columns.lowerBound, to: columns.upperBound, by: 32) {
-        let a = (start..<start + 32).map { $0 < x.count ? x[$0] : 0 }
-        let (quants, scale) = quantizeTwin(a)
+    for b in columns.lowerBound / 32..<(columns.upperBound + 31) / 32 {
         var dot = 0
-        for i in 0..<32 where start + i < w.columns {
-            dot += (w.quant(row, start + i) - (w.format == .q4_0 ? 8 : 0)) * quants[i]
-        }
-        sum = sum.addingProduct(Float(dot), w.scale(row, start) * scale)
-        if w.format == .q4_1 {
-            sum = sum.addingProduct(w.minimum(row, start), scale * Float(quants.reduce(0, +)))
+        for k in 32 * b..<32 * b + 32 { dot += w.quants[k] * x.quants[k] }
+        sum = sum.addingProduct(Float(dot), w.scales[b] * x.scales[b])
+        if !w.minima.isEmpty {
+            let s = x.scales[b] * Float(x.quants[32 * b..<32 * b + 32].reduce(0, +))
+            sum = sum.addingProduct(w.minima[b], s)
         }
     }
     return sum
@@ -142,13 +174,11 @@ func quantizeTwin(_ x: [Float]) -> ([Int], Float) {
 }
 
 /// A balanced tree over leaves; nil when all are empty.
-func treeTwin(_ w: StoredMatrix, row: Int, _ x: [Float], leaves: ArraySlice<Range<Int>>) -> Float? {
-    if leaves.count == 1 {
-        return leaves.first.flatMap { $0.isEmpty ? nil : leafTwin(w, row: row, x, columns: $0) }
-    }
+func treeTwin(_ w: TwinRow, _ x: TwinRow, leaves: ArraySlice<Range<Int>>) -> Float? {
+    if leaves.count == 1 { return leaves.first.flatMap { $0.isEmpty ? nil : leafTwin(w, x, columns: $0) } }
     let middle = leaves.startIndex + leaves.count / 2
-    let left = treeTwin(w, row: row, x, leaves: leaves[..<middle])
-    let right = treeTwin(w, row: row, x, leaves: leaves[middle...])
+    let left = treeTwin(w, x, leaves: leaves[..<middle])
+    let right = treeTwin(w, x, leaves: leaves[middle...])
     guard let left else { return right }
     guard let right else { return left }
     return left + right
