@@ -1,0 +1,114 @@
+import Glibc
+import Testing
+
+/// The main path: real processes serve, and go on serving whatever is thrown at them.
+@Suite("Processes serve", .serialized, .timeLimit(.minutes(5)))
+struct ServingTests {
+    @Test("1: four workers in every grid find all facts of a long text", arguments: ["2x2", "4x1", "1x4", "auto"])
+    func fourWorkersFindFacts(layout: String) async throws {
+        let cluster = try await TestCluster.up(["--workers", "4", "--layout", layout])
+        let found = try await cluster.ask(["eval", "needle", "--lengths", "700", "--depths", "3", "--json"])
+        #expect(found.status == 0, "\(found.errors)")
+        #expect(found.output.contains("\"found\" : 3"))
+        try await cluster.stop()
+    }
+
+    @Test("2: three workers serve, which no power of two divides", arguments: ["1x3", "3x1"])
+    func threeWorkersServe(layout: String) async throws {
+        let cluster = try await TestCluster.up(["--workers", "3", "--layout", layout])
+        #expect(try await cluster.recall() == "719")
+        try await cluster.stop()
+    }
+
+    @Test("3: Ctrl-C ends every process of glm up")
+    func interruptEndsAll() async throws {
+        let cluster = try await TestCluster.up(["--workers", "2", "--layout", "1x2"])
+        let up = try cluster.process("up")
+        let children = children(of: up.id)
+        #expect(children.count >= 3)
+        up.send(SIGINT)
+        let end = try await up.wait()
+        #expect(end.status == 0 || end.status == 130, "\(end.status) \(end.errors)")
+        try await eventually("the children's end") { children.allSatisfy { kill($0, 0) != 0 } }
+        try await cluster.stop()
+    }
+
+    @Test("4: jobs at the same time all get their own answer")
+    func manyAtOnce() async throws {
+        let cluster = try await TestCluster.up(["--workers", "2", "--layout", "2x1"])
+        let values = (0..<6).map { 100 + 137 * $0 }
+        try await withThrowingTaskGroup(of: (Int, String).self) { group in
+            for value in values {
+                let url = cluster.url
+                group.addTask {
+                    let question = " Note: heron=\(value). What is it? heron="
+                    let said = try await Command.run([
+                        "submit", question, "--temperature", "0", "--max-tokens", "8", "--gateway", url,
+                    ])
+                    return (value, said.output)
+                }
+            }
+            for try await (value, output) in group { #expect(output.hasPrefix("\(value)")) }
+        }
+        try await cluster.stop()
+    }
+
+    @Test("5: a worker that is killed fails its job with a clear error, and the cluster serves again when one joins")
+    func killedWorker() async throws {
+        let cluster = try await TestCluster.byHand(workers: 2, layout: "2x1")
+        // Reading this takes far longer than the test: attention grows with the square of the length.
+        let scratch = try Scratch()
+        let text = try scratch.write("text", String(repeating: "It rained again. ", count: 3500))
+        let job = try await cluster.ask(["submit", "--file", text, "--detach", "--max-tokens", "8"])
+        let name = job.output.filter { !$0.isWhitespace }
+        #expect(job.status == 0, "\(job.errors)")
+        try await eventually("the job's first step") {
+            let shown = try await cluster.ask(["jobs", "show", name, "--json"])
+            return shown.output.contains("\"prefill\"")
+        }
+        try cluster.process("w1").send(SIGKILL)
+        let waited = try await cluster.ask(["jobs", "wait", name])
+        #expect(waited.isOneError(status: 1), "\(waited)")
+        #expect(waited.errors.contains("w1"), "\(waited.errors)")
+        try cluster.addWorker("w2")
+        try await cluster.waitUntilReady()
+        #expect(try await cluster.recall() == "719")
+        try await cluster.stop()
+    }
+
+    @Test("6: a worker with another model is refused in words, and the cluster serves on")
+    func anotherModel() async throws {
+        let cluster = try await TestCluster.byHand(workers: 1, layout: "1x1")
+        let scratch = try Scratch()
+        let other = scratch.path + "/other"
+        let made = try await Command.run(["model", "make", "needle", "--layers", "3", "--out", other])
+        #expect(made.status == 0, "\(made.errors)")
+        let stranger = try cluster.addWorker("stranger", flags: ["--model", other])
+        let end = try await stranger.wait()
+        #expect(end.status == 1)
+        #expect(end.errors.contains("digest") || end.errors.contains("model"), "\(end.errors)")
+        #expect(try await cluster.recall() == "719")
+        try await cluster.stop()
+    }
+
+    /// The processes whose parent is `id`.
+    private func children(of id: pid_t) -> [pid_t] {
+        var found: [pid_t] = []
+        guard let folder = opendir("/proc") else { return [] }
+        defer { closedir(folder) }
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
+                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard let child = pid_t(name), let file = fopen("/proc/\(name)/stat", "r") else { continue }
+            defer { fclose(file) }
+            var line = [UInt8](repeating: 0, count: 1024)
+            let count = fread(&line, 1, line.count, file)
+            // "pid (name) state parent ...": the name may hold anything, so count from its last parenthesis.
+            let text = String(decoding: line[..<count], as: UTF8.self)
+            let words = text.split(separator: ")").last?.split(separator: " ") ?? []
+            if words.count > 1, pid_t(words[1]) == id { found.append(child) }
+        }
+        return found
+    }
+}
