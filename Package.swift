@@ -96,6 +96,7 @@ let package = Package(
         tests("KernelsTests", ["Kernels", "Core"]),
         tests("GLMTests", ["Core", "Checkpoint", "GLM"]),
         tests("HouseTests", []),
+        tests("ProcessTests", ["glm", "CZeroMQ"]),
         tests("ThreadsTests", ["Threads"]),
         tests("TransportTests", ["Core", "Threads", "Transport"]),
         tests("WireTests", ["Core", "Wire"]),
@@ -105,6 +106,8 @@ let package = Package(
         tests("RouterTests", ["Core", "Router"]),
         tests("TokenizationTests", ["Core", "Tokenization"]),
         tests("CheckpointTests", ["Core", "Checkpoint", "GLM"]),
-        tests("CoordinatorTests", ["Core", "Checkpoint", "GLM", "Transport", "Wire", "Worker", "Coordinator"]),
+        tests(
+            "CoordinatorTests",
+            ["Core", "Threads", "Checkpoint", "GLM", "Tokenization", "Transport", "Wire", "Worker", "Coordinator"]),
     ]
 )
