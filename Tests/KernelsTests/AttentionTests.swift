@@ -87,6 +87,21 @@ import Testing
         #expect(together == alone)
     }
 
+    @Test("attention has the twin's bits on a thread that flushes denormals")
+    func denormals() {
+        var draws = Draws(6)
+        let pages = Pages(tokens: 300, headDim: 16, draws: &draws, filled: false)
+        for token in 0..<300 {
+            pages.store(key: draws.floats(16, scale: 60), value: draws.floats(16, scale: 1e-4), at: token)
+        }
+        let queries = (0..<30).map { _ in draws.floats(16, scale: 4) }
+        let visible = (0..<30).map { 299 - $0 }
+        #expect(flushing { agree(queries, visible, pages) })
+        let together = flushing { kernelStates(queries, visible: visible, pages).map { $0?.bits } }
+        let alone = flushing { zip(queries, visible).map { kernelStates([$0], visible: [$1], pages)[0]?.bits } }
+        #expect(together == alone)
+    }
+
     @Test("a negative sum that a far greater score wipes out leaves +0, however many keys are unseen")
     func negativeZeros() {
         var draws = Draws(9)

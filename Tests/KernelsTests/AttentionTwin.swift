@@ -1,4 +1,5 @@
 import Core
+import Glibc
 import Kernels
 
 /// A fixed sequence of pseudo-random numbers (SplitMix64): the same on every run.
@@ -64,10 +65,29 @@ final class Pages {
     func value(_ token: Int, _ d: Int) -> Float { number(values[token / 64], token % 64 * headDim + d) }
 
     private func number(_ page: UnsafeRawPointer, _ index: Int) -> Float {
-        type == .f32
-            ? page.load(fromByteOffset: index * 4, as: Float.self)
-            : Float(page.load(fromByteOffset: index * 2, as: Float16.self))
+        if type == .f32 { return page.load(fromByteOffset: index * 4, as: Float.self) }
+        // By hand: where the conversion is a library's, a thread that flushes would lose f16's denormals.
+        let bits = page.load(fromByteOffset: index * 2, as: UInt16.self)
+        let exponent = Int(bits >> 10) & 31
+        let fraction = Float(bits & 1023)
+        let x =
+            exponent == 0
+            ? fraction * 0x1p-24 : Float(sign: .plus, exponent: exponent - 25, significand: 1024 + fraction)
+        return bits >> 15 == 1 ? 0 - x : x
     }
+}
+
+/// What `body` gives on a thread that flushes denormals to zero, as compute threads do.
+func flushing<T>(_ body: () -> T) -> T {
+    #if arch(x86_64)
+        var before = fenv_t()
+        fegetenv(&before)
+        var flushed = before
+        flushed.__mxcsr |= 0x8040
+        fesetenv(&flushed)
+        defer { fesetenv(&before) }
+    #endif
+    return body()
 }
 
 /// A row's partial attention, or nothing where the row has seen no key.
