@@ -14,8 +14,8 @@ enum TokenKind: UInt8, Sendable {
 
 /// All tokens: their bytes one after the other, and a hash table from bytes to normal tokens.
 struct Vocabulary: Sendable {
-    /// More ids than this are refused: no model of the family has a tenth of it.
-    static let countLimit = 1 << 22
+    /// More ids than this are refused: no model of the family has a fifth of it.
+    static let countLimit = 1 << 20
 
     /// The bytes of all tokens in the order of their ids.
     private(set) var bytes: [UInt8] = []
