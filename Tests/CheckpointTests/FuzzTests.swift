@@ -107,16 +107,19 @@ struct FuzzTests {
     @Test("a damaged index or config.json never crashes", arguments: ["config.json", "model.safetensors.index.json"])
     func texts(name: String) throws {
         let folder = try TemporaryFolder()
-        try folder.fill(from: Goldens.folder + "glm-hf-bf16-sharded")
+        let golden = Goldens.folder + "glm-hf-bf16-sharded"
+        try folder.link(to: golden, except: name)
+        let contents = try Data(contentsOf: URL(filePath: golden + "/" + name))
+        try folder.write(name, contents)
         let file = folder.path + "/" + name
-        let size = try Data(contentsOf: URL(filePath: file)).count
+        let size = contents.count
         _ = try flip(file, header: size, model: folder.path, count: 600, seed: 5)
     }
 
     @Test("hostile JSON is refused: deep nesting, keys given twice, lone surrogates, huge numbers")
     func hostileJSON() throws {
         let folder = try TemporaryFolder()
-        try folder.fill(from: Goldens.folder + "damaged/undamaged")
+        try folder.link(to: Goldens.folder + "damaged/undamaged", except: "config.json")
         let texts = [
             String(repeating: "[", count: 1_000_000), String(repeating: "{\"a\":", count: 100_000), "", "{", "[]",
             "nul",

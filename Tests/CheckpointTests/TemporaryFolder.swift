@@ -20,6 +20,14 @@ final class TemporaryFolder {
         }
     }
 
+    /// Links to the files of `folder`, but for one that the test writes itself.
+    func link(to folder: String, except own: String) throws {
+        for name in try FileManager.default.contentsOfDirectory(atPath: folder) where name != own {
+            try FileManager.default.createSymbolicLink(
+                atPath: path + "/" + name, withDestinationPath: folder + "/" + name)
+        }
+    }
+
     /// Writes a file.
     func write(_ name: String, _ contents: Data) throws { try contents.write(to: URL(filePath: path + "/" + name)) }
 

@@ -1,0 +1,175 @@
+import Checkpoint
+import Core
+import FoundationEssentials
+import GLM
+import Testing
+
+@Suite("Configurations")
+struct ConfigurationTests {
+    /// The configuration of a golden folder with some lines of its config.json replaced.
+    private func configuration(
+        of golden: String = "glm-hf-f32", replacing changes: [(String, String)]
+    ) throws -> Configuration {
+        let folder = try TemporaryFolder()
+        try folder.link(to: Goldens.folder + golden, except: "config.json")
+        let file = URL(filePath: Goldens.folder + golden + "/config.json")
+        var text = String(decoding: try Data(contentsOf: file), as: UTF8.self)
+        for (old, new) in changes {
+            try #require(text.contains(old))
+            text = text.replacing(old, with: new)
+        }
+        try folder.write("config.json", text)
+        return try Configuration(try Checkpoint.open(folder.path))
+    }
+
+    private func message(of golden: String = "glm-hf-f32", replacing changes: [(String, String)]) throws -> String {
+        let problem = #expect(throws: Problem.self) { try configuration(of: golden, replacing: changes) }
+        return problem?.message ?? ""
+    }
+
+    @Test("a converted GLM-4-9B-Chat gets the base its weights were trained with, and a warning")
+    func correctedBase() throws {
+        let long = ("\"max_position_embeddings\": 4096", "\"max_position_embeddings\": 131072")
+        let corrected = try configuration(replacing: [long])
+        #expect(corrected.ropeTheta == 5_000_000)
+        #expect(corrected.warnings.count == 1 && corrected.warnings[0].contains("rope_literal"))
+        let million = try configuration(replacing: [(long.0, "\"max_position_embeddings\": 1048576")])
+        #expect(million.ropeTheta == 100_000_000)
+        let literal = try configuration(replacing: [(long.0, long.1 + ", \"rope_literal\": true")])
+        #expect(literal.ropeTheta == 10_000 && literal.warnings.isEmpty)
+        let other = try configuration(replacing: [long, ("\"rope_theta\": 10000.0", "\"rope_theta\": 20000.0")])
+        #expect(other.ropeTheta == 20_000 && other.warnings.isEmpty)
+    }
+
+    @Test(
+        "what the forward pass cannot do is refused by name",
+        arguments: [
+            ("glm-hf-f32", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "hidden_act"),
+            ("glm-hf-f32", "\"use_cache\": true", "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4.0}", "yarn"),
+            ("glm-hf-f32", "\"use_cache\": true", "\"vision_config\": {}", "multi-modal"),
+            ("glm-hf-f32", "\"use_cache\": true", "\"quantization_config\": {\"bits\": 4}", "quantization_config"),
+            ("glm-hf-f32", "\"model_type\": \"glm\"", "\"model_type\": \"glm4_moe\"", "glm4_moe"),
+            ("glm-hf-bf16-sharded", "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", "yarn"),
+            ("chatglm-original-1", "\"original_rope\": true", "\"original_rope\": false", "original_rope"),
+            ("chatglm-original-1", "\"add_bias_linear\": false", "\"add_bias_linear\": true", "add_bias_linear"),
+            ("chatglm-original-1", "\"post_layer_norm\": true", "\"post_layer_norm\": false", "post_layer_norm"),
+            ("chatglm-original-1", "\"rmsnorm\": true", "\"rmsnorm\": false", "rmsnorm"),
+            ("chatglm-original-1", "\"use_cache\": true", "\"pre_seq_len\": 128", "pre_seq_len"),
+            ("chatglm-original-1", "\"use_cache\": true", "\"quantization_bit\": 4", "quantization_bit"),
+        ])
+    func refused(golden: String, old: String, new: String, named: String) throws {
+        #expect(try message(of: golden, replacing: [(old, new)]).contains(named))
+    }
+
+    @Test(
+        "a value out of bounds is refused under the name that the file gives it",
+        arguments: [
+            ("glm-hf-f32", "\"hidden_size\": 64", "\"hidden_size\": -64", "hidden_size is -64"),
+            ("glm-hf-f32", "\"hidden_size\": 64", "\"hidden_size\": 64.5", "hidden_size is 64.5"),
+            ("glm-hf-f32", "\"hidden_size\": 64", "\"hidden_size\": 9223372036854775807", "hidden_size"),
+            ("glm-hf-f32", "\"hidden_size\": 64,", "", "hidden_size is missing"),
+            ("glm-hf-f32", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 0", "num_hidden_layers is 0"),
+            ("glm-hf-f32", "\"vocab_size\": 390", "\"vocab_size\": true", "vocab_size is true"),
+            ("glm-hf-f32", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 16", "num_key_value_heads is 16"),
+            ("glm-hf-f32", "\"head_dim\": 16", "\"head_dim\": 6", "3 of 6"),
+            ("glm-hf-f32", "\"rms_norm_eps\": 1.5625e-07", "\"rms_norm_eps\": \"small\"", "rms_norm_eps"),
+            ("glm-hf-f32", "\"rope_theta\": 10000.0", "\"rope_theta\": 0", "rope_theta is 0"),
+            ("glm-hf-f32", "376,", "5376,", "stop token 5376"),
+            ("glm-hf-f32", "\"attention_bias\": true", "\"attention_bias\": 1", "attention_bias is 1"),
+            (
+                "chatglm-original-1", "\"multi_query_group_num\": 2", "\"multi_query_group_num\": 3",
+                "multi_query_group_num is 3"
+            ),
+            ("chatglm-original-1", "\"padded_vocab_size\": 390", "\"padded_vocab_size\": []", "padded_vocab_size"),
+            ("chatglm-original-1", "\"num_layers\": 3", "\"num_layers\": 4", "num_hidden_layers is 3"),
+        ])
+    func outOfBounds(golden: String, old: String, new: String, expected: String) throws {
+        let found = try message(of: golden, replacing: [(old, new)])
+        #expect(found.contains(expected), "\(found)")
+    }
+
+    @Test("the original layout's keys have the original code's defaults")
+    func originalDefaults() throws {
+        let plain = try configuration(
+            of: "chatglm-original-2",
+            replacing: [
+                ("\"rope_ratio\": 500", "\"comment\": null"), ("\"kv_channels\": 16,", ""),
+                ("\"multi_query_attention\": true", "\"multi_query_attention\": false"),
+                ("\"layernorm_epsilon\": 1.5625e-07,", ""), ("\"add_qkv_bias\": true,", ""),
+                ("\"seq_length\": 4096,", ""),
+            ])
+        #expect(plain.ropeTheta == 10_000 && plain.headDim == 128 && plain.kvHeads == plain.heads)
+        #expect(plain.eps == 1e-5 && !plain.qkvBias && plain.contextLength == 2048 && plain.rotaryDim == 64)
+    }
+
+    // MARK: GGUF
+
+    /// A llama-like GGUF model without weights worth a name.
+    private func llama(
+        in folder: TemporaryFolder, metadata extra: [(key: String, value: GGUFField)] = [], tensor: TensorInfo? = nil
+    ) throws -> String {
+        var tensors = [
+            TensorInfo(name: "token_embd.weight", type: .f32, shape: [40, 24]),
+            TensorInfo(name: "output_norm.weight", type: .f32, shape: [24]),
+        ]
+        for (name, shape) in [
+            ("attn_norm", [24]), ("attn_q", [24, 24]), ("attn_k", [8, 24]), ("attn_v", [8, 24]),
+            ("attn_output", [24, 24]), ("ffn_norm", [24]), ("ffn_gate", [32, 24]), ("ffn_up", [32, 24]),
+            ("ffn_down", [24, 32]),
+        ] { tensors.append(TensorInfo(name: "blk.0.\(name).weight", type: .f32, shape: shape)) }
+        if let tensor { tensors.append(tensor) }
+        let path = folder.path + "/small.gguf"
+        let writer = try TensorFileWriter(
+            gguf: path, tensors: tensors,
+            metadata: [
+                ("general.architecture", .string("llama")), ("llama.block_count", .u32(1)),
+                ("llama.context_length", .u32(64)), ("llama.embedding_length", .u32(24)),
+                ("llama.feed_forward_length", .u32(32)), ("llama.attention.head_count", .u32(3)),
+                ("llama.attention.head_count_kv", .u32(1)), ("llama.attention.layer_norm_rms_epsilon", .f32(1e-5)),
+                ("tokenizer.ggml.eos_token_id", .u32(2)),
+            ] + extra)
+        for info in tensors { try writer.write([UInt8](repeating: 0, count: info.byteCount ?? 0)) }
+        try writer.finish()
+        return path
+    }
+
+    @Test("a llama file has full rotary dimensions, no biases, tied embeddings and a gate of its own")
+    func llamaFile() throws {
+        let folder = try TemporaryFolder()
+        let description = try ModelDescription(try Checkpoint.open(try llama(in: folder)))
+        let c = description.configuration
+        #expect(c.architecture == .llama && c.name == "small")
+        #expect([c.heads, c.kvHeads, c.headDim, c.rotaryDim] == [3, 1, 8, 8])
+        #expect(!c.qkvBias && c.tiedEmbeddings && !c.sandwichNorms && c.stopTokens == [2])
+        let names = try TensorNames(configuration: c, tensors: description.tensors)
+        #expect(names.output == names.embedding)
+        #expect(names.gate(0) == MatrixPlace(tensor: "blk.0.ffn_gate.weight", rows: 0..<32))
+        #expect(names.up(0) == MatrixPlace(tensor: "blk.0.ffn_up.weight", rows: 0..<32))
+        #expect(names.qBias(0) == nil)
+    }
+
+    @Test("a llama file with scaled frequencies, experts or biases is refused by name")
+    func llamaRefused() throws {
+        let folder = try TemporaryFolder()
+        let frequencies = TensorInfo(name: "rope_freqs.weight", type: .f32, shape: [4])
+        let bias = TensorInfo(name: "blk.0.attn_q.bias", type: .f32, shape: [24])
+        let cases: [(String, () throws -> String)] = [
+            ("rope_freqs.weight", { try llama(in: folder, tensor: frequencies) }),
+            ("blk.0.attn_q.bias", { try llama(in: folder, tensor: bias) }),
+            ("llama.expert_count", { try llama(in: folder, metadata: [("llama.expert_count", .u32(8))]) }),
+            ("yarn", { try llama(in: folder, metadata: [("llama.rope.scaling.type", .string("yarn"))]) }),
+            (
+                "tokenizer.ggml.tokens",
+                {
+                    try llama(
+                        in: folder, metadata: [("tokenizer.ggml.tokens", .strings(Array(repeating: "x", count: 41)))])
+                }
+            ),
+        ]
+        for (named, make) in cases {
+            let checkpoint = try Checkpoint.open(try make())
+            let problem = #expect(throws: Problem.self) { try Configuration(checkpoint) }
+            #expect(problem?.message.contains(named) == true, "\(problem?.message ?? "")")
+        }
+    }
+}
