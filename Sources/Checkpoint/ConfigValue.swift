@@ -92,10 +92,29 @@ public enum ConfigValue: Sendable {
         case .bool(let value): "\(value)"
         case .integer(let value): "\(value)"
         case .number(let value): "\(value)"
-        case .string(let value): "\"\(value.count > 40 ? value.prefix(40) + "..." : value)\""
+        case .string(let value): "\"\(value.printable)\""
         case .list(let values): "a list of \(values.count)"
         case .object: "an object"
         case .packed(let values): "a list of \(values.count)"
         }
+    }
+}
+
+extension String {
+    /// The text on one line without control characters, cut short: files may say what they like, terminals show it.
+    public var printable: String {
+        var text = ""
+        for scalar in unicodeScalars.prefix(80) {
+            let isControl =
+                scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
+            text.unicodeScalars.append(isControl || scalar.value == 0x2028 || scalar.value == 0x2029 ? "?" : scalar)
+        }
+        return unicodeScalars.count > 80 ? text + "..." : text
+    }
+
+    /// Whether it can be a tensor's or a key's name: not empty, of sane length, without control characters.
+    var isSaneName: Bool {
+        !isEmpty && utf8.count <= 512
+            && unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && !(0x80...0x9F ~= $0.value) }
     }
 }

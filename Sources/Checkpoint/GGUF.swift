@@ -18,7 +18,7 @@ struct GGUF {
         var reader = GGUFReader(file)
         let counts = try reader.header()
         for _ in 0..<counts.metadata {
-            let key = try reader.string("a metadata key")
+            let key = try reader.name("a metadata key")
             let type = try reader.integer(UInt32.self, "the type of \(key)")
             let value = try reader.value(type: type, of: key)
             if metadata.updateValue(value, forKey: key) != nil {
@@ -155,6 +155,13 @@ struct GGUFReader {
         return text
     }
 
+    /// A text that can name something.
+    mutating func name(_ what: String) throws -> String {
+        let text = try string(what)
+        guard text.isSaneName else { throw problem("\(what) is \"\(text.printable)\"") }
+        return text
+    }
+
     /// A metadata value of GGUF's type number `type`.
     mutating func value(type: UInt32, of key: String) throws -> ConfigValue {
         switch type {
@@ -200,7 +207,7 @@ struct GGUFReader {
 
     /// A row of the tensors' table, with the offset from the first tensor.
     mutating func tensor() throws -> (TensorInfo, UInt64) {
-        let name = try string("a tensor's name")
+        let name = try name("a tensor's name")
         let dimensions = try integer(UInt32.self, "the dimensions of \(name)")
         guard dimensions <= 4 else { throw problem("tensor \(name) has \(dimensions) dimensions, expected at most 4") }
         var shape: [Int] = []

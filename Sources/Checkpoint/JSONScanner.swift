@@ -77,7 +77,7 @@ struct JSONScanner {
             let key = try string()
             guard take(UInt8(ascii: ":")) else { throw mistake("a colon is expected") }
             if members.updateValue(try value(depth: depth + 1), forKey: key) != nil {
-                throw mistake("\"\(key.prefix(80))\" is given twice")
+                throw mistake("\"\(key.printable)\" is given twice")
             }
         } while take(UInt8(ascii: ","))
         guard take(UInt8(ascii: "}")) else { throw mistake("a comma or a closing brace is expected") }

@@ -30,6 +30,10 @@ struct Safetensors {
             func wrong(_ what: String) -> Problem {
                 Problem.invalid("\(file.path): tensor \(name) \(what); fetch the file again")
             }
+            guard name.isSaneName else {
+                throw Problem.invalid(
+                    "\(file.path): the header names a tensor \"\(name.printable)\"; fetch the file again")
+            }
             guard let entry = header[name]?.object else { throw wrong("is not described by an object") }
             guard let dtype = entry["dtype"]?.string, let type = StoredType.safetensors[dtype] else {
                 throw wrong("has the unknown dtype \(entry["dtype"]?.summary ?? "(none)")")

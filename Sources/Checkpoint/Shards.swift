@@ -19,12 +19,15 @@ struct ShardIndex {
         }
         var places: [String: String] = [:]
         for (tensor, value) in map {
+            guard tensor.isSaneName else {
+                throw Problem.invalid("\(path): \"\(tensor.printable)\" is no tensor's name")
+            }
             guard let file = value.string, !file.isEmpty else {
                 throw Problem.invalid("\(path): tensor \(tensor) is in \(value.summary), expected a file name")
             }
-            guard !file.contains("/"), !file.contains("\\"), !file.contains("\0"), file.hasSuffix(".safetensors") else {
+            guard !file.contains("/"), !file.contains("\\"), file.isSaneName, file.hasSuffix(".safetensors") else {
                 throw Problem.invalid(
-                    "\(path): tensor \(tensor) is in \"\(file.prefix(80))\", expected the name of a .safetensors file in the same folder"
+                    "\(path): tensor \(tensor) is in \"\(file.printable)\", expected the name of a .safetensors file in the same folder"
                 )
             }
             places[tensor] = file

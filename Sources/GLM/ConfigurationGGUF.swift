@@ -12,7 +12,8 @@ extension Configuration {
         case "glm4": architecture = .glm4
         case "llama": architecture = .llama
         default:
-            throw source.problem("general.architecture is \(name ?? "missing"), expected chatglm, glm4 or llama")
+            throw source.problem(
+                "general.architecture is \(name?.printable ?? "missing"), expected chatglm, glm4 or llama")
         }
         let prefix = architecture.rawValue
         try Self.refuse(prefix, in: source, tensors: checkpoint.tensors)
@@ -34,7 +35,7 @@ extension Configuration {
         let vocabulary = try Self.vocabulary(source, checkpoint)
         let fullRotary = architecture == .llama ? headDim : headDim / 2
         self.init(
-            architecture: architecture, name: try source.string("general.name") ?? checkpoint.name,
+            architecture: architecture, name: (try source.string("general.name") ?? checkpoint.name).printable,
             layers: try source.required("\(prefix).block_count", in: Bounds.layers), hidden: hidden, heads: heads,
             kvHeads: try source.integer("\(prefix).attention.head_count_kv", in: Bounds.heads) ?? heads,
             headDim: headDim, ffn: try source.required("\(prefix).feed_forward_length", in: Bounds.ffn),
@@ -52,7 +53,7 @@ extension Configuration {
         _ prefix: String, in source: ConfigurationSource, tensors: [String: TensorInfo]
     ) throws {
         if let scaling = try source.string("\(prefix).rope.scaling.type"), scaling != "none" {
-            throw source.problem("\(prefix).rope.scaling.type \(scaling) is not supported")
+            throw source.problem("\(prefix).rope.scaling.type \(scaling.printable) is not supported")
         }
         for key in ["expert_count", "attention.sliding_window"] {
             if let count = try source.integer("\(prefix).\(key)", in: 0...Int.max), count > 0 {

@@ -10,7 +10,7 @@ extension Configuration {
         let source = ConfigurationSource(checkpoint)
         let type = try source.string("model_type")
         guard let type, ["chatglm", "glm", "glm4"].contains(type) else {
-            throw source.problem("model_type is \(type ?? "missing"), expected chatglm, glm or glm4")
+            throw source.problem("model_type is \(type?.printable ?? "missing"), expected chatglm, glm or glm4")
         }
         for key in ["vision_config", "rope_scaling", "quantization_config", "pre_seq_len", "quantization_bit"] {
             try Self.refuse(key, in: source)
@@ -29,7 +29,8 @@ extension Configuration {
             let scaling = try source.object(key)
             let type = try scaling?.string("rope_type") ?? scaling?.string("type") ?? "unknown"
             if type == "default" { return }
-            throw source.problem("rope_scaling \(type) is not supported; remove it to run within the native context")
+            throw source.problem(
+                "rope_scaling \(type.printable) is not supported; remove it to run within the native context")
         case "vision_config":
             throw source.problem("vision_config: this is a multi-modal model, only text models are supported")
         case "pre_seq_len":
@@ -78,12 +79,12 @@ extension Configuration {
     /// Keys of `GlmConfig` and `Glm4Config`, with their defaults.
     private static func huggingFace(_ source: ConfigurationSource, glm4: Bool) throws -> Configuration {
         if let act = try source.string("hidden_act"), act != "silu" {
-            throw source.problem("hidden_act is \(act), which is not supported; expected silu")
+            throw source.problem("hidden_act is \(act.printable), which is not supported; expected silu")
         }
         // Newer files keep the rotary keys in an object of their own.
         let rope = try source.object("rope_parameters")
         if let type = try rope?.string("rope_type"), type != "default" {
-            throw source.problem("rope_parameters: rope_type \(type) is not supported; expected default")
+            throw source.problem("rope_parameters: rope_type \(type.printable) is not supported; expected default")
         }
         let partialBounds = 0.0...1.0
         let partial =

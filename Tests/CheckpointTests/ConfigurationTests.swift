@@ -88,6 +88,18 @@ struct ConfigurationTests {
         #expect(found.contains(expected), "\(found)")
     }
 
+    @Test("texts of a file cannot break a message's line or reach the terminal's controls")
+    func printableMessages() throws {
+        let found = try message(
+            replacing: [
+                (
+                    "\"model_type\": \"glm\"",
+                    "\"model_type\": \"a\\nb\\u001b[2J\\u202e\(String(repeating: "x", count: 500))\""
+                )
+            ])
+        #expect(found.contains("a?b?[2J?xxx") && found.utf8.count < 400)
+    }
+
     @Test("the original layout's keys have the original code's defaults")
     func originalDefaults() throws {
         let plain = try configuration(

@@ -75,6 +75,17 @@ struct FilesTests {
         #expect(found?.message.contains("/etc/passwd") == true)
     }
 
+    @Test("a tensor whose name holds control characters is refused in one line")
+    func controlNames() throws {
+        let message = try problem("{\"a\\nb\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", data: 4)
+        #expect(message?.contains("a?b") == true)
+        let folder = try TemporaryFolder()
+        let info = TensorInfo(name: "a\u{1B}[2J", type: .f32, shape: [0])
+        try TensorFileWriter(gguf: folder.path + "/x.gguf", tensors: [info], metadata: []).finish()
+        let found = #expect(throws: Problem.self) { try Checkpoint.open(folder.path) }
+        #expect(found?.message.contains("a?[2J") == true)
+    }
+
     /// Writes one part of a split GGUF model with one tensor.
     private func writePart(_ number: Int, of count: Int, in folder: TemporaryFolder, no: Int? = nil) throws {
         let path = "\(folder.path)/model-0000\(number)-of-0000\(count).gguf"
