@@ -19,7 +19,10 @@ extension Tokenizer {
             throw Problem.invalid(
                 "the GGUF file has no tokenizer.ggml.tokens, so text can't become tokens; give token ids")
         }
-        let ends = ["eos", "eot", "eom"].compactMap { metadata.integer("tokenizer.ggml.\($0)_token_id") }
+        // The list is a key of our own: models made here have more stop tokens than GGUF has keys for.
+        let ends =
+            ["eos", "eot", "eom"].compactMap { metadata.integer("tokenizer.ggml.\($0)_token_id") }
+            + (metadata.integers("tokenizer.ggml.stop_token_ids") ?? [])
         let types = metadata.integers("tokenizer.ggml.token_type") ?? []
         try self.init(
             ggufTokens: tokens, types: types.map { Int32(truncatingIfNeeded: $0) },
@@ -80,6 +83,7 @@ extension Tokenizer {
         }
         let template: ChatTemplate =
             switch pre {
+            case _ where chatTemplate == ChatTemplate.plain.rawValue: .plain
             case "glm4": .glm40414
             case "chatglm-bpe": .glm4Chat
             default: chatTemplate?.contains("<|im_start|>") == true ? .chatml : .plain
