@@ -66,7 +66,6 @@ public struct Gateway: Sendable {
             onServerRunning: { channel in
                 var bound = listen
                 bound.port = channel.localAddress?.port ?? listen.port
-                logger.info("listening", metadata: ["address": "\(bound)"])
                 await onListening(bound)
             },
             logger: quiet(logger))

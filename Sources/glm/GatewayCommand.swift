@@ -1,0 +1,55 @@
+import ArgumentParser
+import Core
+import Gateway
+import Glibc
+import Transport
+
+/// `glm gateway`: the HTTP door of a cluster.
+struct GatewayCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "gateway", abstract: "Serve OpenAI's HTTP interface in front of a coordinator.")
+
+    @Option(help: "Where the coordinator listens: tcp://HOST:PORT or ipc://PATH.")
+    var coordinator: String?
+
+    @Option(help: "Where to listen for HTTP; 127.0.0.1:8080 unless given.")
+    var listen: String?
+
+    @Option(help: "The gateway's key file, or the folder that `glm keys make` wrote.")
+    var keys: String?
+
+    @Flag(help: "Listen for HTTP where others can reach it; the interface has no keys yet.")
+    var insecure = false
+
+    @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
+    var config: String?
+
+    @Flag(help: .hidden)
+    var withParent = false
+
+    func run() async throws {
+        if withParent { ParentWatch.start() }
+        let settings = try Settings.load(config: config)
+        guard let coordinator = coordinator ?? settings.string("coordinator") else {
+            throw ValidationError("give the coordinator's address with --coordinator tcp://HOST:PORT")
+        }
+        let listen = try ListenAddress(listen ?? settings.string("listen") ?? "127.0.0.1:8080")
+        let isInsecure = try insecure || settings.bool("insecure") ?? false
+        let link = try CoordinatorLink(
+            endpoint: coordinator, name: "gateway-\(getpid())",
+            security: try Self.security(keys ?? settings.string("keys"))
+        ) { Terminal.note($0) }
+        defer { link.close() }
+        let gateway = try Gateway(
+            settings: Gateway.Settings(listen: listen, insecure: isInsecure), service: link)
+        try await gateway.run { Terminal.note("listening at http://\($0)") }
+    }
+
+    /// The keys in a file, or in the gateways' file of a folder; none when there is no path.
+    private static func security(_ path: String?) throws -> Security {
+        guard let path else { return .open }
+        var facts = stat()
+        let isFolder = stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
+        return .curve(try KeyFile.read(isFolder ? "\(path)/\(KeyFile.gatewayName)" : path))
+    }
+}

@@ -1,0 +1,185 @@
+import Core
+import Glibc
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// A small HTTP/1.1 client for the gateway: one connection a request, answers as one piece or as server-sent events.
+struct HTTPClient: Sendable {
+    /// What a request does, as HTTP spells it.
+    enum Method: String, Sendable {
+        case GET, POST, DELETE
+    }
+
+    /// An answer that is complete.
+    struct Answer: Sendable {
+        /// The status code.
+        var status: Int
+        /// The body.
+        var body: String
+    }
+
+    /// The gateway's address as the user gave it.
+    let url: String
+    private let host: String
+    private let port: Int
+    private let prefix: String
+
+    /// A client for the gateway at `url`, of the form `http://HOST:PORT`.
+    init(url: String) throws {
+        let wanted = "expected http://HOST:PORT, for example http://127.0.0.1:8080"
+        guard !url.hasPrefix("https://") else {
+            throw Problem.invalid(
+                "the gateway's address \(url) is not supported: the gateway speaks plain HTTP; \(wanted)")
+        }
+        guard url.hasPrefix("http://") else { throw Problem.invalid("'\(url)' is no gateway's address; \(wanted)") }
+        let rest = url.dropFirst("http://".count)
+        let authority = rest.prefix { $0 != "/" }
+        let path = rest.dropFirst(authority.count)
+        self.url = url
+        prefix = path.hasSuffix("/") ? String(path.dropLast()) : String(path)
+        var host = authority
+        var port = 80
+        if let colon = authority.lastIndex(of: ":"), !authority.hasSuffix("]") {
+            guard let number = Int(authority[authority.index(after: colon)...]), (1...65535).contains(number) else {
+                throw Problem.invalid("'\(url)' is no gateway's address; \(wanted)")
+            }
+            port = number
+            host = authority[..<colon]
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty else { throw Problem.invalid("'\(url)' is no gateway's address; \(wanted)") }
+        self.host = String(host)
+        self.port = port
+    }
+
+    /// Sends a request and collects the answer.
+    func send(_ method: Method, _ path: String, body: String? = nil) async throws -> Answer {
+        var text = ByteBuffer()
+        let status = try await exchange(method, path, body: body) { _, part in
+            text.writeImmutableBuffer(part)
+            return true
+        }
+        return Answer(status: status, body: String(buffer: text))
+    }
+
+    /// Sends a request and calls `react` with the data of every event of the answer until it returns false.
+    ///
+    /// Returns nil, or the whole answer when it is an error and no stream.
+    func events(
+        _ method: Method, _ path: String, body: String? = nil, react: (String) async throws -> Bool
+    ) async throws -> Answer? {
+        var refusal = ByteBuffer()
+        var reader = EventReader()
+        let status = try await exchange(method, path, body: body) { status, part in
+            guard status == 200 else {
+                refusal.writeImmutableBuffer(part)
+                return true
+            }
+            for event in reader.read(part.readableBytesView) where try await !react(event) { return false }
+            return true
+        }
+        return status == 200 ? nil : Answer(status: status, body: String(buffer: refusal))
+    }
+
+    /// Sends a request and calls `react` with the status and every part of the body until it returns false.
+    ///
+    /// Returns the status; throws when the connection ends before the answer does.
+    private func exchange(
+        _ method: Method, _ path: String, body: String?, react: (Int, ByteBuffer) async throws -> Bool
+    ) async throws -> Int {
+        let channel = try await connect()
+        do {
+            return try await channel.executeThenClose { inbound, outbound in
+                let payload = body.map { ByteBuffer(string: $0) }
+                var headers = HTTPHeaders([("host", "\(host):\(port)"), ("connection", "close")])
+                if let payload {
+                    headers.add(name: "content-type", value: "application/json")
+                    headers.add(name: "content-length", value: "\(payload.readableBytes)")
+                }
+                let head = HTTPRequestHead(
+                    version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: prefix + path,
+                    headers: headers)
+                try await outbound.write(.head(head))
+                if let payload { try await outbound.write(.body(.byteBuffer(payload))) }
+                try await outbound.write(.end(nil))
+                var status: Int?
+                for try await part in inbound {
+                    switch part {
+                    case .head(let head): status = Int(head.status.code)
+                    case .body(let buffer):
+                        if let status, try await !react(status, buffer) { return status }
+                    case .end: if let status { return status }
+                    }
+                }
+                try Task.checkCancellation()
+                throw Problem.failed(
+                    status == nil
+                        ? "\(url) closed the connection without an answer; is a glm gateway listening there?"
+                        : "the gateway at \(url) closed the connection before its answer was complete; try again")
+            }
+        } catch is HTTPParserError {
+            throw Problem.failed("\(url) does not answer in HTTP; is a glm gateway listening there?")
+        } catch let error as IOError {
+            throw Problem.failed("the connection to the gateway at \(url) broke: \(Self.words(error)); try again")
+        }
+    }
+
+    private func connect() async throws -> NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart> {
+        let hint = "start one with `glm up` or `glm gateway`, or name another with --gateway"
+        do {
+            return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .connectTimeout(.seconds(5))
+                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .connect(host: host, port: port) { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHTTPClientHandlers()
+                        return try NIOAsyncChannel(wrappingChannelSynchronously: channel)
+                    }
+                }
+        } catch let error as NIOConnectionError {
+            guard let cause = error.connectionErrors.first?.error else {
+                throw Problem.unavailable("no gateway at \(url) (no such host); \(hint)")
+            }
+            throw Problem.unavailable("no gateway at \(url) (\(Self.words(cause))); \(hint)")
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            throw Problem.unavailable("no gateway at \(url) (\(Self.words(error))); \(hint)")
+        }
+    }
+
+    private static func words(_ error: any Error) -> String {
+        if let error = error as? IOError { return String(cString: strerror(error.errnoCode)).lowercased() }
+        if case .connectTimeout? = error as? ChannelError { return "no answer" }
+        return "\(error)"
+    }
+}
+
+/// Takes a stream of server-sent events apart, however it was cut; comments are passed over.
+struct EventReader {
+    private var line: [UInt8] = []
+    private var data: [String] = []
+
+    /// The data of the events that `bytes` complete.
+    mutating func read(_ bytes: some Sequence<UInt8>) -> [String] {
+        var events: [String] = []
+        for byte in bytes {
+            guard byte == UInt8(ascii: "\n") else {
+                line.append(byte)
+                continue
+            }
+            if line.last == UInt8(ascii: "\r") { line.removeLast() }
+            let text = String(decoding: line, as: UTF8.self)
+            line.removeAll(keepingCapacity: true)
+            if text.isEmpty {
+                if !data.isEmpty { events.append(data.joined(separator: "\n")) }
+                data = []
+            } else if text.hasPrefix("data:") {
+                let value = text.dropFirst("data:".count)
+                data.append(String(value.hasPrefix(" ") ? value.dropFirst() : value))
+            }
+        }
+        return events
+    }
+}

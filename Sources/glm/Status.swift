@@ -1,0 +1,53 @@
+import ArgumentParser
+import Core
+import Tokenization
+
+/// `glm status`: the cluster as it is now.
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show the cluster: members, stages, ranks, memory, what each is doing.")
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @OptionGroup var gateway: GatewayOptions
+
+    func run() async throws {
+        let status = try await gateway.client().json(.GET, "/v1/status")
+        Terminal.write(json ? status.text() + "\n" : Self.page(status))
+    }
+
+    /// The status for people.
+    static func page(_ status: JSONValue) -> String {
+        func number(_ key: String) -> Int { status[key]?.integer ?? 0 }
+        let layout = status["layout"]?.string ?? "no layout yet"
+        let model = status["model"]?.string ?? ""
+        var page = "\(model.isEmpty ? "no model" : model): \(status["state"]?.string ?? "?"), \(layout)"
+        page += ", epoch \(number("epoch")), \(number("steps")) steps"
+        page += ", jobs: \(number("running_jobs")) running, \(number("queued_jobs")) waiting\n"
+        let members = status["members"]?.elements ?? []
+        guard !members.isEmpty else { return page + "no members; start workers with `glm worker`\n" }
+        let header = [
+            "WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "MEMORY", "WEIGHTS", "KV TOKENS", "THREADS",
+            "ACTIVITY",
+        ]
+        return page + "\n" + Terminal.table(header, members.map(row), right: [2, 3, 6, 7, 8, 9])
+    }
+
+    private static func row(_ member: JSONValue) -> [String] {
+        func range(_ key: String) -> String {
+            guard let ends = member[key]?.elements, ends.count == 2, let first = ends[0].integer,
+                let end = ends[1].integer, end > first
+            else { return "-" }
+            return end == first + 1 ? "\(first)" : "\(first)-\(end - 1)"
+        }
+        func bytes(_ key: String) -> String { Terminal.bytes(member[key]?.integer ?? 0) }
+        return [
+            member["worker"]?.string ?? "?", member["state"]?.string ?? "?",
+            member["stage"]?.integer.map { "\($0)" } ?? "-", member["rank"]?.integer.map { "\($0)" } ?? "-",
+            range("layers"), range("leaves"), bytes("memory_bytes"), bytes("weight_bytes"),
+            "\(member["kv_used_tokens"]?.integer ?? 0)/\(member["kv_capacity_tokens"]?.integer ?? 0)",
+            "\(member["threads"]?.integer ?? 0)", member["activity"]?.string ?? "",
+        ]
+    }
+}

@@ -1,0 +1,131 @@
+import ArgumentParser
+import Core
+import Tokenization
+
+/// `glm submit`: one question to the cluster, as a job; its answer streams to standard output.
+struct Submit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "submit", abstract: "Ask the cluster something and print the answer.",
+        discussion: "The text is the argument, a file (--file) or standard input (-). Ctrl-C cancels the job.")
+
+    @Argument(help: "What to ask; - reads it from standard input.")
+    var text: String?
+
+    @Option(help: "Read what to ask from a file.")
+    var file: String?
+
+    @Flag(help: "Print the job's name and leave; see `glm jobs wait`.")
+    var detach = false
+
+    @Flag(help: "Continue the text as it is, without the chat's template.")
+    var raw = false
+
+    @Option(help: "What the assistant is told before.")
+    var system: String?
+
+    @OptionGroup var sampling: AnswerOptions
+
+    @Flag(help: "Print one JSON object at the end.")
+    var json = false
+
+    @OptionGroup var gateway: GatewayOptions
+
+    func run() async throws {
+        let client = try gateway.client()
+        let body = try requestBody(settings: try gateway.settings())
+        let job = try await client.submit(body)
+        if detach {
+            Terminal.write((json ? JSONValue.object([.init("id", .string(job))]).text() : job) + "\n")
+            return
+        }
+        let isChat = !raw
+        let printsJSON = json
+        do {
+            let answer = try await Interrupt.cancelling {
+                var follower = JobFollower(client: client, job: job, writesText: !printsJSON, isChat: isChat)
+                return try await follower.follow()
+            }
+            if printsJSON { Terminal.write(answer.text() + "\n") }
+        } catch is CancellationError {
+            try await client.cancel(job)
+            throw Problem(.cancelled, "\(job) was cancelled")
+        }
+    }
+
+    private func requestBody(settings: Settings) throws -> JSONValue {
+        let prompt = try promptText()
+        var members: [JSONValue.Member] = []
+        if raw {
+            guard system == nil else { throw ValidationError("--system needs a chat; leave --raw out") }
+            members.append(.init("prompt", .string(prompt)))
+        } else {
+            let turns = [("system", system ?? settings.string("system")), ("user", prompt)]
+            members.append(
+                .init("messages", .array(turns.compactMap { role, text in text.map { chatTurn(role, $0) } })))
+        }
+        return .object(members + (try sampling.members(settings)))
+    }
+
+    private func promptText() throws -> String {
+        switch (text, file) {
+        case (nil, nil): throw ValidationError("give the text to ask, --file FILE, or - for standard input")
+        case (.some, .some): throw ValidationError("give the text or --file, not both")
+        case (nil, let path?): return try contents(of: path == "-" ? nil : path)
+        case ("-", nil): return try contents(of: nil)
+        case (let text?, nil): return text
+        }
+    }
+
+    /// The text in a file, or in standard input when the path is nil.
+    private func contents(of path: String?) throws -> String {
+        let name = path ?? "standard input"
+        let bytes = try FileBytes.read(path, remedy: "give the text itself, or --file FILE")
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw Problem.invalid("\(name) is not UTF-8 text; convert it first")
+        }
+        guard !text.isEmpty else { throw Problem.invalid("\(name) is empty; expected some text to ask") }
+        return text
+    }
+}
+
+/// How an answer is generated, as flags.
+struct AnswerOptions: ParsableArguments {
+    @Option(name: .customLong("max-tokens"), help: "Generate at most so many tokens.")
+    var maxTokens: Int?
+
+    @Option(help: "0 takes the most likely token; 1 unless given.")
+    var temperature: Double?
+
+    @Option(name: .customLong("top-p"), help: "Keep the fewest tokens whose probabilities sum to this.")
+    var topP: Double?
+
+    @Option(name: .customLong("top-k"), help: "Keep so many tokens; 0 keeps all.")
+    var topK: Int?
+
+    @Option(help: "The same seed draws the same tokens.")
+    var seed: Int?
+
+    @Option(help: "End the answer before this text; may be given several times.")
+    var stop: [String] = []
+
+    /// The fields of a request; what is neither a flag nor configured is left to the gateway.
+    func members(_ settings: Settings) throws -> [JSONValue.Member] {
+        var members: [JSONValue.Member] = []
+        func add(_ name: String, _ value: JSONValue?) {
+            if let value { members.append(.init(name, value)) }
+        }
+        add("max_tokens", (try maxTokens ?? settings.int("max-tokens")).map { .integer($0) })
+        add("temperature", (try temperature ?? settings.double("temperature")).map { .number("\($0)") })
+        add("top_p", (try topP ?? settings.double("top-p")).map { .number("\($0)") })
+        add("top_k", (try topK ?? settings.int("top-k")).map { .integer($0) })
+        add("seed", (try seed ?? settings.int("seed")).map { .integer($0) })
+        let stops = stop.isEmpty ? settings.string("stop").map { [$0] } ?? [] : stop
+        if !stops.isEmpty { add("stop", .array(stops.map { .string($0) })) }
+        return members
+    }
+}
+
+/// A message of a chat's request.
+func chatTurn(_ role: String, _ text: String) -> JSONValue {
+    .object([.init("role", .string(role)), .init("content", .string(text))])
+}
