@@ -106,7 +106,7 @@ struct RefusalTests {
         let key = scratch.path + "/ours/cluster.key"
         let coordinator = try Running(
             ["coordinator", "--model", model, "--layout", "1x1", "--bind", control, "--keys", key])
-        let worker = ["worker", "--coordinator", control, "--threads", "1", "--memory", "256M"]
+        let worker = ["worker", "--coordinator", control, "--threads", "1", "--memory", "256M", "--cache", "none"]
         let stranger = try Running(worker + ["--name", "stranger", "--keys", scratch.path + "/theirs/cluster.key"])
         let friend = try Running(worker + ["--name", "friend", "--keys", key])
         let listen = "127.0.0.1:\(try freePort())"

@@ -60,7 +60,10 @@ final class TestCluster {
     @discardableResult
     func addWorker(_ name: String, flags: [String] = []) throws -> Running {
         let worker = try Running(
-            ["worker", "--coordinator", control, "--name", name, "--threads", "1", "--memory", "256M"] + flags)
+            [
+                "worker", "--coordinator", control, "--name", name, "--threads", "1", "--memory", "256M", "--cache",
+                scratch.path + "/cache-" + name,
+            ] + flags)
         processes[name] = worker
         return worker
     }

@@ -63,7 +63,8 @@ for host in 3 4 5 6; do
     model=()
     [ "$host" -le 4 ] && model=(--model "$work/needle")
     start "worker-$host" ip netns exec "$tag-$host" "$glm" worker --coordinator "$coordinator" --name "host-$host" \
-        --bind "tcp://$net.$host:*" --threads 1 --memory 64M --keys "$work/keys/cluster.key" "${model[@]}"
+        --bind "tcp://$net.$host:*" --threads 1 --memory 64M --cache "$work/cache-$host" \
+        --keys "$work/keys/cluster.key" "${model[@]}"
 done
 
 ready() { on 2 "$glm" status --gateway http://127.0.0.1:8080 --json | grep -Eq '"state" ?: ?"ready"'; }
@@ -75,7 +76,7 @@ answers() {
 }
 no_stranger() {
     start stranger ip netns exec "$tag-3" "$glm" worker --coordinator "$coordinator" --name stranger \
-        --bind "tcp://$net.3:*" --threads 1 --memory 64M --keys "$work/other/cluster.key" --model "$work/needle"
+        --bind "tcp://$net.3:*" --threads 1 --memory 64M --cache none --keys "$work/other/cluster.key" --model "$work/needle"
     sleep 3
     ! on 2 "$glm" status --gateway http://127.0.0.1:8080 --json | grep -q stranger
 }
