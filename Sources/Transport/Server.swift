@@ -1,8 +1,12 @@
 import Core
 
 /// A peer of a `Server`, as long as its connection lasts: one that reconnects is another peer.
-public struct PeerID: Hashable, Sendable {
+public struct PeerID: Hashable, Sendable, CustomStringConvertible {
     let bytes: [UInt8]
+    /// The id in hexadecimal, for logs.
+    public var description: String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
 }
 
 /// The coordinator's end of the control plane: listens, and talks to each peer by its id.

@@ -69,7 +69,10 @@ public struct Socket: ~Copyable {
             set(ZMQ_ZAP_DOMAIN, "glm")
         }
         if Endpoint.isIPv6(endpoint) { set(ZMQ_IPV6, 1) }
-        guard zmq_bind(raw, endpoint) == 0 else { throw Problem.lastZeroMQ("listening on \(endpoint)") }
+        // libzmq looks up names only where it connects.
+        let name = "tcp://localhost:"
+        let address = endpoint.hasPrefix(name) ? "tcp://127.0.0.1:" + endpoint.dropFirst(name.count) : endpoint
+        guard zmq_bind(raw, address) == 0 else { throw Problem.lastZeroMQ("listening on \(endpoint)") }
         var last = [CChar](repeating: 0, count: 1024)
         var size = last.count
         guard zmq_getsockopt(raw, ZMQ_LAST_ENDPOINT, &last, &size) == 0 else {

@@ -103,6 +103,13 @@ struct ControlTests {
         }
     }
 
+    @Test("localhost is an address to listen on")
+    func localhost() throws {
+        let context = try Context()
+        let server = try ServerEars(context, "tcp://localhost:*")
+        #expect(server.server.endpoint.hasPrefix("tcp://127.0.0.1:"))
+    }
+
     @Test("plain TCP garbage harms nobody")
     func garbage() throws {
         let context = try Context()
