@@ -31,7 +31,12 @@
         y.update(repeating: 0, count: panels.count * tokens.count * 16)
         if tokens.count <= 3 {
             let row = rows + tokens.lowerBound * x.floatStride + columns.lowerBound
-            few(base, panelBytes, panels.count, type: w.type, columns.count, row, x.floatStride, tokens.count, y)
+            let shape = (panels.count, columns.count, tokens.count)
+            switch w.type {
+            case .f32: Stored<32>.few(base, panelBytes, row, x.floatStride, shape, y)
+            case .bf16: Stored<16>.few(base, panelBytes, row, x.floatStride, shape, y)
+            default: Stored<5>.few(base, panelBytes, row, x.floatStride, shape, y)
+            }
             return
         }
         var at = 0
@@ -39,12 +44,12 @@
             let depth = min(chunk, columns.count - at)
             let row = rows + tokens.lowerBound * x.floatStride + columns.lowerBound + at
             var (weights, stride) = (base + at * size, panelBytes)
-            if w.type == .f32 {
-                touch(weights, stride, panels: panels.count, columns: depth, scratch)
-            } else {
-                convert(weights, stride, type: w.type, panels: panels.count, columns: depth, into: scratch)
-                (weights, stride) = (UnsafeRawPointer(scratch), depth * 64)
+            switch w.type {
+            case .f32: touch(weights, stride, panels: panels.count, columns: depth, scratch)
+            case .bf16: Stored<16>.convert(weights, stride, panels: panels.count, columns: depth, into: scratch)
+            default: Stored<5>.convert(weights, stride, panels: panels.count, columns: depth, into: scratch)
             }
+            if w.type != .f32 { (weights, stride) = (UnsafeRawPointer(scratch), depth * 64) }
             for p in 0..<panels.count {
                 tiles(weights + p * stride, depth, row, x.floatStride, tokens.count, y + p * tokens.count * 16)
             }
@@ -63,40 +68,6 @@
         sink.storeBytes(of: sum, as: Int32.self)
     }
 
-    /// Weights of a chunk as f32, [panel][column][16].
-    private func convert(
-        _ w: UnsafeRawPointer, _ stride: Int, type: WeightType, panels: Int, columns: Int,
-        into scratch: UnsafeMutableRawPointer
-    ) {
-        @inline(__always) func all(_ type: WeightType) {
-            for k in 0..<columns {
-                for p in 0..<panels {
-                    let (a, b) = widened(w + p &* stride + 32 &* k, type: type)
-                    let cell = scratch + (p &* columns &+ k) &* 64
-                    cell.storeBytes(of: a, as: SIMD8<Float>.self)
-                    cell.storeBytes(of: b, toByteOffset: 32, as: SIMD8<Float>.self)
-                }
-            }
-        }
-        if type == .bf16 { all(.bf16) } else { all(.f16) }
-    }
-
-    /// Sixteen weights as two vectors of f32.
-    @inline(__always)
-    private func widened(_ w: UnsafeRawPointer, type: WeightType) -> (SIMD8<Float>, SIMD8<Float>) {
-        switch type {
-        case .f32: return (eightFloats(w), eightFloats(w, 32))
-        case .bf16:
-            let a = _mm256_cvtepu16_epi32(w.loadUnaligned(as: SIMD2<Int64>.self))
-            let b = _mm256_cvtepu16_epi32(w.loadUnaligned(fromByteOffset: 16, as: SIMD2<Int64>.self))
-            return (
-                unsafeBitCast(unsafeBitCast(a, to: SIMD8<UInt32>.self) &<< 16, to: SIMD8<Float>.self),
-                unsafeBitCast(unsafeBitCast(b, to: SIMD8<UInt32>.self) &<< 16, to: SIMD8<Float>.self)
-            )
-        default: return (eightHalves(w, 0), eightHalves(w, 16))
-        }
-    }
-
     // MARK: - Tiles
 
     /// Adds `depth` columns of one panel times `tokens` rows to `y` [token][16].
@@ -106,68 +77,98 @@
     ) {
         var t = 0
         while t &+ 6 <= tokens {
-            Tile<6, 1>.add(w, 0, type: .f32, depth, x + t &* stride, stride, y + t &* 16)
+            Tile<6, 1, 32>.add(w, 0, depth, x + t &* stride, stride, y + t &* 16)
             t &+= 6
         }
         let x = x + t &* stride
         let y = y + t &* 16
         switch tokens &- t {
-        case 5: Tile<5, 1>.add(w, 0, type: .f32, depth, x, stride, y)
-        case 4: Tile<4, 1>.add(w, 0, type: .f32, depth, x, stride, y)
-        case 3: Tile<3, 1>.add(w, 0, type: .f32, depth, x, stride, y)
-        case 2: Tile<2, 1>.add(w, 0, type: .f32, depth, x, stride, y)
-        case 1: Tile<1, 1>.add(w, 0, type: .f32, depth, x, stride, y)
+        case 5: Tile<5, 1, 32>.add(w, 0, depth, x, stride, y)
+        case 4: Tile<4, 1, 32>.add(w, 0, depth, x, stride, y)
+        case 3: Tile<3, 1, 32>.add(w, 0, depth, x, stride, y)
+        case 2: Tile<2, 1, 32>.add(w, 0, depth, x, stride, y)
+        case 1: Tile<1, 1, 32>.add(w, 0, depth, x, stride, y)
         default: break
         }
     }
 
-    /// Up to three tokens, with weights from memory converted on their way; one copy for each type.
-    private func few(
-        _ w: UnsafeRawPointer, _ panelBytes: Int, _ panels: Int, type: WeightType, _ depth: Int,
-        _ x: UnsafePointer<Float>, _ stride: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>
-    ) {
-        @inline(__always) func all(_ type: WeightType) {
+    /// Weights as a panel stores them: `E` is 32 for f32, 16 for bf16, 5 (bits of exponent) for f16.
+    ///
+    /// A parameter of the type, not an argument: the compiler folds copies that differ in an argument only into one
+    /// that branches at every column.
+    private enum Stored<let E: Int> {
+        /// Bytes of a column.
+        @inline(__always)
+        static var size: Int { E == 32 ? 64 : 32 }
+
+        /// Sixteen weights as two vectors of f32.
+        @inline(__always)
+        static func widened(_ w: UnsafeRawPointer) -> (SIMD8<Float>, SIMD8<Float>) {
+            if E == 32 { return (eightFloats(w), eightFloats(w, 32)) }
+            if E == 5 { return (eightHalves(w, 0), eightHalves(w, 16)) }
+            let a = _mm256_cvtepu16_epi32(w.loadUnaligned(as: SIMD2<Int64>.self))
+            let b = _mm256_cvtepu16_epi32(w.loadUnaligned(fromByteOffset: 16, as: SIMD2<Int64>.self))
+            return (
+                unsafeBitCast(unsafeBitCast(a, to: SIMD8<UInt32>.self) &<< 16, to: SIMD8<Float>.self),
+                unsafeBitCast(unsafeBitCast(b, to: SIMD8<UInt32>.self) &<< 16, to: SIMD8<Float>.self)
+            )
+        }
+
+        /// Weights of a chunk as f32, [panel][column][16].
+        @inline(never)
+        static func convert(
+            _ w: UnsafeRawPointer, _ stride: Int, panels: Int, columns: Int, into scratch: UnsafeMutableRawPointer
+        ) {
+            for k in 0..<columns {
+                for p in 0..<panels {
+                    let (a, b) = widened(w + p &* stride + size &* k)
+                    let cell = scratch + (p &* columns &+ k) &* 64
+                    cell.storeBytes(of: a, as: SIMD8<Float>.self)
+                    cell.storeBytes(of: b, toByteOffset: 32, as: SIMD8<Float>.self)
+                }
+            }
+        }
+
+        /// Up to three tokens, with weights from memory converted on their way.
+        @inline(never)
+        static func few(
+            _ w: UnsafeRawPointer, _ panelBytes: Int, _ x: UnsafePointer<Float>, _ stride: Int,
+            _ shape: (panels: Int, columns: Int, tokens: Int), _ y: UnsafeMutablePointer<Float>
+        ) {
+            let depth = shape.columns
             var p = 0
-            while p < panels {
-                let left = panels &- p
+            while p < shape.panels {
+                let left = shape.panels &- p
                 let w = w + p &* panelBytes
-                let y = y + p &* tokens &* 16
-                switch tokens {
+                let y = y + p &* shape.tokens &* 16
+                switch shape.tokens {
                 case 1 where left >= 4:
-                    Tile<1, 4>.add(w, panelBytes, type: type, depth, x, stride, y)
+                    Tile<1, 4, E>.add(w, panelBytes, depth, x, stride, y)
                     p &+= 4
                 case 2 where left >= 2:
-                    Tile<2, 2>.add(w, panelBytes, type: type, depth, x, stride, y)
-                    p &+= 2
-                case 3 where left >= 2:
-                    Tile<3, 2>.add(w, panelBytes, type: type, depth, x, stride, y)
+                    Tile<2, 2, E>.add(w, panelBytes, depth, x, stride, y)
                     p &+= 2
                 case 1:
-                    Tile<1, 1>.add(w, panelBytes, type: type, depth, x, stride, y)
+                    Tile<1, 1, E>.add(w, panelBytes, depth, x, stride, y)
                     p &+= 1
                 case 2:
-                    Tile<2, 1>.add(w, panelBytes, type: type, depth, x, stride, y)
+                    Tile<2, 1, E>.add(w, panelBytes, depth, x, stride, y)
                     p &+= 1
                 default:
-                    Tile<3, 1>.add(w, panelBytes, type: type, depth, x, stride, y)
+                    Tile<3, 1, E>.add(w, panelBytes, depth, x, stride, y)
                     p &+= 1
                 }
             }
         }
-        switch type {
-        case .f32: all(.f32)
-        case .bf16: all(.bf16)
-        default: all(.f16)
-        }
     }
 
-    /// `N` tokens by `P` panels, all sums in registers (at most six by one, or three by two).
-    private enum Tile<let N: Int, let P: Int> {
+    /// `N` tokens by `P` panels, all sums in registers (at most six by one, two by two, one by four).
+    private enum Tile<let N: Int, let P: Int, let E: Int> {
         /// Adds `depth` columns to `y` [panel][token][16].
         @inline(__always)
         static func add(
-            _ w: UnsafeRawPointer, _ panelBytes: Int, type: WeightType, _ depth: Int, _ x: UnsafePointer<Float>,
-            _ stride: Int, _ y: UnsafeMutablePointer<Float>
+            _ w: UnsafeRawPointer, _ panelBytes: Int, _ depth: Int, _ x: UnsafePointer<Float>, _ stride: Int,
+            _ y: UnsafeMutablePointer<Float>
         ) {
             var low = InlineArray<P, InlineArray<N, SIMD8<Float>>> { p in
                 InlineArray<N, SIMD8<Float>> { t in eightFloats(y, 64 &* (p &* N &+ t)) }
@@ -175,10 +176,9 @@
             var high = InlineArray<P, InlineArray<N, SIMD8<Float>>> { p in
                 InlineArray<N, SIMD8<Float>> { t in eightFloats(y, 64 &* (p &* N &+ t) &+ 32) }
             }
-            let size = type == .f32 ? 64 : 32
             for k in 0..<depth {
                 for p in 0..<P {
-                    let (a, b) = widened(w + p &* panelBytes + size &* k, type: type)
+                    let (a, b) = Stored<E>.widened(w + p &* panelBytes + Stored<E>.size &* k)
                     for t in 0..<N {
                         let v = SIMD8<Float>(repeating: x[k &+ t &* stride])
                         low[p][t].addProduct(a, v)

@@ -25,8 +25,8 @@
         let weights = panel + blocks.lowerBound * type.panelBlockBytes
         if tokens.count == 1 {
             switch type {
-            case .q4: q4Vector(weights, a, blocks: blocks.count, minima: false, into: y)
-            case .q4m: q4Vector(weights, a, blocks: blocks.count, minima: true, into: y)
+            case .q4: Nibbles<0>.vector(weights, a, blocks: blocks.count, into: y)
+            case .q4m: Nibbles<1>.vector(weights, a, blocks: blocks.count, into: y)
             default: q8Vector(weights, a, blocks: blocks.count, into: y)
             }
             return
@@ -46,63 +46,56 @@
 
     // MARK: - One token
 
-    /// One panel of nibbles times one token; `minima` is a constant of each copy.
-    @inline(__always)
-    private func q4VectorBody(
-        _ weights: UnsafeRawPointer, _ a: BlockRun, blocks: Int, minima: Bool, into y: UnsafeMutablePointer<Float>
-    ) {
-        var y0 = SIMD8<Float>(repeating: 0)
-        var y1 = SIMD8<Float>(repeating: 0)
-        var w = weights
-        var q = a.quants
-        var i = 0
-        for _ in 0..<blocks {
-            let r0 = bytes(w), r1 = bytes(w, 64), r2 = bytes(w, 128), r3 = bytes(w, 192)
-            let s0 = bytes(w, 32), s1 = bytes(w, 96), s2 = bytes(w, 160), s3 = bytes(w, 224)
-            let a0 = fourBytes(q, 0), a1 = fourBytes(q, 4), a2 = fourBytes(q, 8), a3 = fourBytes(q, 12)
-            let a4 = fourBytes(q, 16), a5 = fourBytes(q, 20), a6 = fourBytes(q, 24), a7 = fourBytes(q, 28)
-            let p0 = add16(
-                add16(bytePairs(lowNibbles(r0), a0), bytePairs(lowNibbles(r1), a2)),
-                add16(bytePairs(lowNibbles(r2), a4), bytePairs(lowNibbles(r3), a6)))
-            let p1 = add16(
-                add16(bytePairs(highNibbles(r0), a1), bytePairs(highNibbles(r1), a3)),
-                add16(bytePairs(highNibbles(r2), a5), bytePairs(highNibbles(r3), a7)))
-            let p2 = add16(
-                add16(bytePairs(lowNibbles(s0), a0), bytePairs(lowNibbles(s1), a2)),
-                add16(bytePairs(lowNibbles(s2), a4), bytePairs(lowNibbles(s3), a6)))
-            let p3 = add16(
-                add16(bytePairs(highNibbles(s0), a1), bytePairs(highNibbles(s1), a3)),
-                add16(bytePairs(highNibbles(s2), a5), bytePairs(highNibbles(s3), a7)))
-            var d0 = widenedPairs(add16(p0, p1))
-            var d1 = widenedPairs(add16(p2, p3))
-            if !minima {
-                let offset = eightTimes(a.sums + i)
-                d0 = subtract32(d0, offset)
-                d1 = subtract32(d1, offset)
+    /// Nibbles minus eight (`M` 0) or with a minimum (`M` 1).
+    private enum Nibbles<let M: Int> {
+        /// One panel times one token.
+        @inline(never)
+        static func vector(
+            _ weights: UnsafeRawPointer, _ a: BlockRun, blocks: Int, into y: UnsafeMutablePointer<Float>
+        ) {
+            var y0 = SIMD8<Float>(repeating: 0)
+            var y1 = SIMD8<Float>(repeating: 0)
+            var w = weights
+            var q = a.quants
+            var i = 0
+            for _ in 0..<blocks {
+                let r0 = bytes(w), r1 = bytes(w, 64), r2 = bytes(w, 128), r3 = bytes(w, 192)
+                let s0 = bytes(w, 32), s1 = bytes(w, 96), s2 = bytes(w, 160), s3 = bytes(w, 224)
+                let a0 = fourBytes(q, 0), a1 = fourBytes(q, 4), a2 = fourBytes(q, 8), a3 = fourBytes(q, 12)
+                let a4 = fourBytes(q, 16), a5 = fourBytes(q, 20), a6 = fourBytes(q, 24), a7 = fourBytes(q, 28)
+                let p0 = add16(
+                    add16(bytePairs(lowNibbles(r0), a0), bytePairs(lowNibbles(r1), a2)),
+                    add16(bytePairs(lowNibbles(r2), a4), bytePairs(lowNibbles(r3), a6)))
+                let p1 = add16(
+                    add16(bytePairs(highNibbles(r0), a1), bytePairs(highNibbles(r1), a3)),
+                    add16(bytePairs(highNibbles(r2), a5), bytePairs(highNibbles(r3), a7)))
+                let p2 = add16(
+                    add16(bytePairs(lowNibbles(s0), a0), bytePairs(lowNibbles(s1), a2)),
+                    add16(bytePairs(lowNibbles(s2), a4), bytePairs(lowNibbles(s3), a6)))
+                let p3 = add16(
+                    add16(bytePairs(highNibbles(s0), a1), bytePairs(highNibbles(s1), a3)),
+                    add16(bytePairs(highNibbles(s2), a5), bytePairs(highNibbles(s3), a7)))
+                var d0 = widenedPairs(add16(p0, p1))
+                var d1 = widenedPairs(add16(p2, p3))
+                if M == 0 {
+                    let offset = eightTimes(a.sums + i)
+                    d0 = subtract32(d0, offset)
+                    d1 = subtract32(d1, offset)
+                }
+                let scale = SIMD8<Float>(repeating: a.scales[i])
+                y0.addProduct(converted(d0), eightHalves(w, 256) * scale)
+                y1.addProduct(converted(d1), eightHalves(w, 272) * scale)
+                if M == 1 {
+                    let s = SIMD8<Float>(repeating: a.scaledSums[i])
+                    y0.addProduct(eightHalves(w, 288), s)
+                    y1.addProduct(eightHalves(w, 304), s)
+                }
+                w += M == 1 ? 320 : 288
+                q += a.stride &* 32
+                i &+= a.stride
             }
-            let scale = SIMD8<Float>(repeating: a.scales[i])
-            y0.addProduct(converted(d0), eightHalves(w, 256) * scale)
-            y1.addProduct(converted(d1), eightHalves(w, 272) * scale)
-            if minima {
-                let s = SIMD8<Float>(repeating: a.scaledSums[i])
-                y0.addProduct(eightHalves(w, 288), s)
-                y1.addProduct(eightHalves(w, 304), s)
-            }
-            w += minima ? 320 : 288
-            q += a.stride &* 32
-            i &+= a.stride
-        }
-        UnsafeMutableRawPointer(y).storeBytes(of: y0, as: SIMD8<Float>.self)
-        UnsafeMutableRawPointer(y + 8).storeBytes(of: y1, as: SIMD8<Float>.self)
-    }
-
-    private func q4Vector(
-        _ weights: UnsafeRawPointer, _ a: BlockRun, blocks: Int, minima: Bool, into y: UnsafeMutablePointer<Float>
-    ) {
-        if minima {
-            q4VectorBody(weights, a, blocks: blocks, minima: true, into: y)
-        } else {
-            q4VectorBody(weights, a, blocks: blocks, minima: false, into: y)
+            UnsafeMutableRawPointer(y).storeBytes(of: y0, as: SIMD8<Float>.self)
+            UnsafeMutableRawPointer(y + 8).storeBytes(of: y1, as: SIMD8<Float>.self)
         }
     }
 

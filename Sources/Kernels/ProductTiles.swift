@@ -15,51 +15,57 @@
     private let scalesAt = 1024
     private let minimaAt = 1088
 
-    /// Blocks of one panel times `tokens` tokens, added to `y` [token][16]; one copy for each type.
+    /// Blocks of one panel times `tokens` tokens, added to `y` [token][16].
     func integerTiles(
         _ weights: UnsafeRawPointer, type: WeightType, _ a: BlockRun, blocks: Int, tokens: Int,
         into y: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
     ) {
         switch type {
-        case .q4: nibbleTiles(weights, type: .q4, a, blocks, tokens, y, scratch)
-        case .q4m: nibbleTiles(weights, type: .q4m, a, blocks, tokens, y, scratch)
-        default: byteTiles(weights, a, blocks, tokens, y, scratch)
+        case .q4: Nibbles<0>.add(weights, a, blocks, tokens, y, scratch)
+        case .q4m: Nibbles<1>.add(weights, a, blocks, tokens, y, scratch)
+        default: addBytes(weights, a, blocks, tokens, y, scratch)
         }
     }
 
-    @inline(__always)
-    private func nibbleTiles(
-        _ weights: UnsafeRawPointer, type: WeightType, _ a: BlockRun, _ blocks: Int, _ tokens: Int,
-        _ y: UnsafeMutablePointer<Float>, _ scratch: UnsafeMutableRawPointer
-    ) {
-        for b in 0..<blocks {
-            let w = weights + b &* (type == .q4m ? 320 : 288)
-            for k in 0..<4 {
-                for half in 0..<2 {
-                    let r = bytes(w, 64 &* k &+ 32 &* half)
-                    let at = 128 &* k &+ 32 &* half
-                    scratch.storeBytes(of: lowNibbles(r), toByteOffset: at, as: ByteLanes.self)
-                    scratch.storeBytes(of: highNibbles(r), toByteOffset: at &+ 64, as: ByteLanes.self)
+    /// Blocks of nibbles, minus eight (`M` 0) or with a minimum (`M` 1).
+    ///
+    /// A parameter of the type, not an argument: the compiler folds copies that differ in an argument only into one.
+    private enum Nibbles<let M: Int> {
+        @inline(never)
+        static func add(
+            _ weights: UnsafeRawPointer, _ a: BlockRun, _ blocks: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>,
+            _ scratch: UnsafeMutableRawPointer
+        ) {
+            for b in 0..<blocks {
+                let w = weights + b &* (M == 1 ? 320 : 288)
+                for k in 0..<4 {
+                    for half in 0..<2 {
+                        let r = bytes(w, 64 &* k &+ 32 &* half)
+                        let at = 128 &* k &+ 32 &* half
+                        scratch.storeBytes(of: lowNibbles(r), toByteOffset: at, as: ByteLanes.self)
+                        scratch.storeBytes(of: highNibbles(r), toByteOffset: at &+ 64, as: ByteLanes.self)
+                    }
+                }
+                unpackHalves(w + 256, into: scratch + scalesAt)
+                if M == 1 { unpackHalves(w + 288, into: scratch + minimaAt) }
+                let i = b &* a.stride
+                var t = 0
+                while t &+ 4 <= tokens {
+                    Tile<4, M>.addNibbles(scratch, a, i &+ t, y + t &* 16)
+                    t &+= 4
+                }
+                switch tokens &- t {
+                case 3: Tile<3, M>.addNibbles(scratch, a, i &+ t, y + t &* 16)
+                case 2: Tile<2, M>.addNibbles(scratch, a, i &+ t, y + t &* 16)
+                case 1: Tile<1, M>.addNibbles(scratch, a, i &+ t, y + t &* 16)
+                default: break
                 }
             }
-            unpackHalves(w + 256, into: scratch + scalesAt)
-            if type == .q4m { unpackHalves(w + 288, into: scratch + minimaAt) }
-            let i = b &* a.stride
-            var t = 0
-            while t &+ 4 <= tokens {
-                Tile<4>.addNibbles(scratch, type: type, a, i &+ t, y + t &* 16)
-                t &+= 4
-            }
-            switch tokens &- t {
-            case 3: Tile<3>.addNibbles(scratch, type: type, a, i &+ t, y + t &* 16)
-            case 2: Tile<2>.addNibbles(scratch, type: type, a, i &+ t, y + t &* 16)
-            case 1: Tile<1>.addNibbles(scratch, type: type, a, i &+ t, y + t &* 16)
-            default: break
-            }
         }
     }
 
-    private func byteTiles(
+    @inline(never)
+    private func addBytes(
         _ weights: UnsafeRawPointer, _ a: BlockRun, _ blocks: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>,
         _ scratch: UnsafeMutableRawPointer
     ) {
@@ -83,13 +89,13 @@
             let i = b &* a.stride
             var t = 0
             while t &+ 4 <= tokens {
-                Tile<4>.addBytes(scratch, a, i &+ t, y + t &* 16)
+                Tile<4, 0>.addBytes(scratch, a, i &+ t, y + t &* 16)
                 t &+= 4
             }
             switch tokens &- t {
-            case 3: Tile<3>.addBytes(scratch, a, i &+ t, y + t &* 16)
-            case 2: Tile<2>.addBytes(scratch, a, i &+ t, y + t &* 16)
-            case 1: Tile<1>.addBytes(scratch, a, i &+ t, y + t &* 16)
+            case 3: Tile<3, 0>.addBytes(scratch, a, i &+ t, y + t &* 16)
+            case 2: Tile<2, 0>.addBytes(scratch, a, i &+ t, y + t &* 16)
+            case 1: Tile<1, 0>.addBytes(scratch, a, i &+ t, y + t &* 16)
             default: break
             }
         }
@@ -103,11 +109,11 @@
     }
 
     /// `N` tokens by 16 rows of one unpacked block; `i` is the first token's cell in `a`.
-    private enum Tile<let N: Int> {
+    private enum Tile<let N: Int, let M: Int> {
         /// Adds a block of nibbles to `y` [token][16].
         @inline(__always)
         static func addNibbles(
-            _ unpacked: UnsafeMutableRawPointer, type: WeightType, _ a: BlockRun, _ i: Int,
+            _ unpacked: UnsafeMutableRawPointer, _ a: BlockRun, _ i: Int,
             _ y: UnsafeMutablePointer<Float>
         ) {
             let u = UnsafeRawPointer(unpacked)
@@ -126,12 +132,12 @@
             for t in 0..<N {
                 var d0 = widenedPairs(low[t])
                 var d1 = widenedPairs(high[t])
-                if type == .q4 {
+                if M == 0 {
                     let offset = eightTimes(a.sums + (i &+ t))
                     d0 = subtract32(d0, offset)
                     d1 = subtract32(d1, offset)
                 }
-                finish(d0, d1, u, type: type, a, i &+ t, y + 16 &* t)
+                finish(d0, d1, u, a, i &+ t, y + 16 &* t)
             }
         }
 
@@ -155,19 +161,19 @@
                     high[t] = add32(high[t], widenedPairs(bytePairs(w1, x ^ m1)))
                 }
             }
-            for t in 0..<N { finish(low[t], high[t], u, type: .q8, a, i &+ t, y + 16 &* t) }
+            for t in 0..<N { finish(low[t], high[t], u, a, i &+ t, y + 16 &* t) }
         }
 
         /// Int32 dot products of one token into the f32 sums of 16 rows.
         @inline(__always)
         private static func finish(
-            _ d0: ByteLanes, _ d1: ByteLanes, _ u: UnsafeRawPointer, type: WeightType, _ a: BlockRun, _ i: Int,
+            _ d0: ByteLanes, _ d1: ByteLanes, _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int,
             _ y: UnsafeMutablePointer<Float>
         ) {
             let scale = SIMD8<Float>(repeating: a.scales[i])
             var y0 = eightFloats(y).addingProduct(converted(d0), eightFloats(u, scalesAt) * scale)
             var y1 = eightFloats(y, 32).addingProduct(converted(d1), eightFloats(u, scalesAt + 32) * scale)
-            if type == .q4m {
+            if M == 1 {
                 let s = SIMD8<Float>(repeating: a.scaledSums[i])
                 y0.addProduct(eightFloats(u, minimaAt), s)
                 y1.addProduct(eightFloats(u, minimaAt + 32), s)
