@@ -126,7 +126,8 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
     public func send(
         to index: Int, _ header: DataHeader, _ parts: [UnsafeRawBufferPointer], timeout: Duration? = nil
     ) throws {
-        precondition(parts.count == header.parts && parts.allSatisfy { $0.count == header.elements * 4 })
+        precondition(header.parts <= DataHeader.mostParts && parts.count == header.parts)
+        precondition(parts.allSatisfy { $0.count == header.elements * 4 })
         guard peers.indices.contains(index) else {
             throw Problem.failed("data link: there is no peer \(index) in this plan")
         }
