@@ -128,15 +128,22 @@ struct JSONScanner {
     private mutating func string() throws(Mistake) -> String {
         at += 1
         var text: [UInt8] = []
+        var start = at
         while let byte = next {
-            at += 1
-            switch byte {
-            case UInt8(ascii: "\""):
+            if byte == UInt8(ascii: "\"") {
+                text.append(contentsOf: bytes[start..<at])
                 guard let valid = String(validating: text, as: UTF8.self) else { throw mistake("text is not UTF-8") }
+                at += 1
                 return valid
-            case UInt8(ascii: "\\"): text.append(contentsOf: try escape().utf8)
-            case 0..<0x20: throw mistake("a control character in a text")
-            default: text.append(byte)
+            }
+            if byte < 0x20 { throw mistake("a control character in a text") }
+            if byte == UInt8(ascii: "\\") {
+                text.append(contentsOf: bytes[start..<at])
+                at += 1
+                text.append(contentsOf: try escape().utf8)
+                start = at
+            } else {
+                at += 1
             }
         }
         throw mistake("a text without end")

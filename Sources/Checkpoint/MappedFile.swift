@@ -20,7 +20,7 @@ final class MappedFile: @unchecked Sendable {  // never written after init
             let code = errno
             let reason = String(cString: strerror(code))
             throw code == ENOENT
-                ? Problem.notFound("\(path): there is no such file")
+                ? Problem.notFound("\(path): there is no such file or folder")
                 : Problem.invalid("\(path): cannot open: \(reason)")
         }
         var status = stat()

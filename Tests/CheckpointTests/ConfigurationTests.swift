@@ -27,6 +27,35 @@ struct ConfigurationTests {
         return problem?.message ?? ""
     }
 
+    @Test(
+        "the published configuration of GLM-4-9B-Chat is read as it is meant, and that of the 1M model",
+        arguments: [(2, 500, 131_072, 5e6), (4, 10_000, 1_048_576, 1e8)])
+    func published(groups: Int, ratio: Int, context: Int, base: Double) throws {
+        let folder = try TemporaryFolder()
+        // The values of THUDM/glm-4-9b-chat's config.json; no weights are needed to read it.
+        try folder.write(
+            "config.json",
+            """
+            {"model_type": "chatglm", "architectures": ["ChatGLMModel"], "add_bias_linear": false, "add_qkv_bias": true,
+             "apply_query_key_layer_scaling": true, "apply_residual_connection_post_layernorm": false,
+             "ffn_hidden_size": 13696, "hidden_size": 4096, "kv_channels": 128, "layernorm_epsilon": 1.5625e-07,
+             "multi_query_attention": true, "multi_query_group_num": \(groups), "num_attention_heads": 32,
+             "num_hidden_layers": 40, "num_layers": 40, "rope_ratio": \(ratio), "original_rope": true,
+             "padded_vocab_size": 151552, "post_layer_norm": true, "rmsnorm": true, "seq_length": \(context),
+             "torch_dtype": "bfloat16", "tie_word_embeddings": false, "classifier_dropout": null, "vocab_size": 151552,
+             "eos_token_id": [151329, 151336, 151338], "pad_token_id": 151329}
+            """)
+        try TensorFileWriter(safetensors: folder.path + "/model.safetensors", tensors: []).finish()
+        let checkpoint = try Checkpoint.open(folder.path)
+        let c = try Configuration(checkpoint)
+        #expect([c.layers, c.hidden, c.heads, c.kvHeads, c.headDim, c.ffn] == [40, 4096, 32, groups, 128, 13_696])
+        #expect(c.vocabulary == 151_552 && c.contextLength == context && c.ropeTheta == base && c.eps == 1.5625e-7)
+        #expect(c.rotaryDim == 64 && c.qkvBias && c.stopTokens == [151329, 151336, 151338])
+        #expect(c.kvBytesPerToken() == groups * 20_480)
+        let problem = #expect(throws: Problem.self) { try TensorNames(configuration: c, tensors: checkpoint.tensors) }
+        #expect(problem?.message.contains("is missing") == true)
+    }
+
     @Test("a converted GLM-4-9B-Chat gets the base its weights were trained with, and a warning")
     func correctedBase() throws {
         let long = ("\"max_position_embeddings\": 4096", "\"max_position_embeddings\": 131072")
