@@ -37,9 +37,10 @@ struct PieceStore: Sendable {
 
     /// Writes a file part by part and gives it its name at the end.
     func write(_ path: String, parts: (_ write: ([UInt8]) throws -> Void) throws -> Void) throws {
-        let temporary = "\(path).\(getpid()).part"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Self.failure("writing \(temporary)") }
+        var template = Array("\(path).XXXXXX".utf8CString)
+        let descriptor = mkstemp(&template)
+        guard descriptor >= 0 else { throw Self.failure("writing \(path)") }
+        let temporary = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         do {
             try parts { bytes in
                 try bytes.withUnsafeBytes { buffer in

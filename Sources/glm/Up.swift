@@ -1,0 +1,183 @@
+import ArgumentParser
+import Core
+import Gateway
+import Glibc
+import Threads
+
+/// `glm up`: coordinator, workers and gateway as child processes of this one, on this machine.
+struct Up: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "up", abstract: "Start a whole cluster on this machine; Ctrl-C ends it.")
+
+    @OptionGroup var serving: ServingOptions
+
+    @Option(help: "Worker processes; as many as the layout takes, or one for each processor up to four, unless given.")
+    var workers: Int?
+
+    @Option(help: "Compute threads of each worker; the processors divided among them unless given.")
+    var threads: Int?
+
+    @Option(help: "Where to listen for HTTP; 127.0.0.1:8080 unless given.")
+    var listen: String?
+
+    @Flag(help: "Listen for HTTP where others can reach it; the interface has no keys yet.")
+    var insecure = false
+
+    func run() async throws {
+        let settings = try Settings.load(config: serving.config)
+        let model = try serving.path(settings)
+        let layout = try serving.layout(settings)
+        let processors = Topology.processors.count
+        let count = try workers ?? settings.int("workers") ?? layout?.workers ?? min(4, processors)
+        guard (1...64).contains(count) else { throw Problem.invalid("--workers \(count): use 1 to 64") }
+        if let layout, layout.workers > count {
+            throw Problem.invalid("--layout \(layout) takes \(layout.workers) workers, --workers says \(count)")
+        }
+        let threads = try threads ?? settings.int("threads") ?? max(1, processors / count)
+        guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
+        let address = try ListenAddress(listen ?? settings.string("listen") ?? "127.0.0.1:8080")
+        let isInsecure = try insecure || settings.bool("insecure") ?? false
+        guard address.isLoopback || isInsecure else {
+            throw Problem.refused(
+                "listening at \(address) would let everybody on the network use the cluster; listen at 127.0.0.1, or allow it with --insecure"
+            )
+        }
+        var coordinator = [
+            "--model", model, "--layout", layout?.description ?? "auto", "--workers", "\(count)", "--chunk",
+            "\(try serving.chunk(settings))",
+        ]
+        if let type = try serving.weightType(settings) { coordinator += ["--type", type.name] }
+        if let tokens = try serving.kvTokens(settings) { coordinator += ["--kv-tokens", "\(tokens)"] }
+        let folder = try PrivateFolder()
+        defer { folder.remove() }
+        let household = Household(
+            folder: folder.path, model: model, workerCount: count, threads: threads, coordinator: coordinator,
+            gateway: ["--listen", "\(address)"] + (isInsecure ? ["--insecure"] : []), address: "\(address)")
+        do {
+            try await Interrupt.cancelling { try await household.run() }
+        } catch is CancellationError {
+            Terminal.note("stopped")
+        }
+    }
+}
+
+/// The child processes of `glm up`, and what is said about them.
+private struct Household: Sendable {
+    let folder: String
+    let model: String
+    let workerCount: Int
+    let threads: Int
+    let coordinator: [String]
+    let gateway: [String]
+    let address: String
+    private var control: String { "ipc://\(folder)/control" }
+
+    /// Starts everybody and watches them, until it is cancelled or one of them cannot go on.
+    func run() async throws {
+        var children: [Child] = []
+        do {
+            children.append(
+                try Child(
+                    "coordinator", ["coordinator", "--bind", control, "--with-parent"] + coordinator, folder: folder))
+            children.append(
+                try Child("gateway", ["gateway", "--coordinator", control, "--with-parent"] + gateway, folder: folder))
+            for index in 0..<workerCount { children.append(try worker(index)) }
+            try await watch(&children)
+        } catch {
+            await Child.stop(children)
+            throw error
+        }
+    }
+
+    private func worker(_ index: Int) throws -> Child {
+        try LocalCluster.worker(
+            index, of: workerCount, control: control, model: model, threads: threads, folder: folder)
+    }
+
+    private func watch(_ children: inout [Child]) async throws {
+        let link = try CoordinatorLink(endpoint: control, name: "up")
+        defer { link.close() }
+        var view = View(address: address)
+        var quickEnds = 0
+        while true {
+            for (index, child) in children.enumerated() where !child.isRunning {
+                let livedBriefly = child.started.duration(to: .now) < .seconds(5)
+                quickEnds = livedBriefly ? quickEnds + 1 : 0
+                // Without coordinator or gateway there is no cluster; a worker that was lost is started again.
+                guard index >= 2, view.wasReady, quickEnds < 3 else { throw child.end }
+                view.say("\(child.end.message); starting it again")
+                children[index] = try worker(index - 2)
+            }
+            if let status = try? await link.status() { view.show(status) }
+            try await Task.sleep(for: .milliseconds(view.isReady ? 500 : 50))
+        }
+    }
+}
+
+/// What `glm up` shows: one line while the cluster forms, then the members and the address.
+private struct View {
+    let address: String
+    private(set) var isReady = false
+    private(set) var wasReady = false
+    private var lastLine = ""
+
+    init(address: String) { self.address = address }
+
+    mutating func show(_ status: ClusterStatus) {
+        let nowReady = status.state == "ready"
+        defer { isReady = nowReady }
+        guard nowReady else {
+            let loading = status.members.compactMap { $0.state == "loading" ? $0.activity : nil }.max() ?? status.state
+            return draw("\(status.model): \(status.state == "loading" ? loading : status.state)")
+        }
+        guard !isReady else { return }
+        wasReady = true
+        clear()
+        Terminal.write(Self.page(status))
+        Terminal.write("\nready: \(status.model) as \(status.layout?.description ?? "") at http://\(address)\n")
+    }
+
+    mutating func say(_ line: String) {
+        clear()
+        Terminal.note(line)
+    }
+
+    private mutating func draw(_ line: String) {
+        guard line != lastLine else { return }
+        if Terminal.showsErrors {
+            fputs("\r\u{1B}[2K\(line)", stderr)
+            fflush(stderr)
+        } else if !line.contains("loading") {
+            Terminal.note(line)
+        }
+        lastLine = line
+    }
+
+    private mutating func clear() {
+        if Terminal.showsErrors, !lastLine.isEmpty {
+            fputs("\r\u{1B}[2K", stderr)
+            fflush(stderr)
+        }
+        lastLine = ""
+    }
+
+    /// The members, by stage and rank.
+    private static func page(_ status: ClusterStatus) -> String {
+        let members = status.members.sorted {
+            ($0.stage ?? .max, $0.rank ?? .max) < ($1.stage ?? .max, $1.rank ?? .max)
+        }
+        func span(_ range: Range<Int>?) -> String {
+            guard let range, !range.isEmpty else { return "-" }
+            return range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound - 1)"
+        }
+        return Terminal.table(
+            ["WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "WEIGHTS", "KV TOKENS", "THREADS"],
+            members.map { member in
+                [
+                    member.worker.name, member.state, member.stage.map { "\($0)" } ?? "-",
+                    member.rank.map { "\($0)" } ?? "-", span(member.layers), span(member.leaves),
+                    Terminal.bytes(member.weightBytes), "\(member.kvCapacity)", "\(member.threads)",
+                ]
+            }, right: [2, 3, 6, 7, 8])
+    }
+}

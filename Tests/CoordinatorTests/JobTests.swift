@@ -1,0 +1,164 @@
+import Checkpoint
+import Core
+import GLM
+import Glibc
+import Testing
+import Transport
+
+@testable import Coordinator
+
+@Suite("Jobs", .serialized)
+struct JobTests {
+    private let prompt: [TokenID] = (0..<30).map { ($0 * 37 + 11) % 200 }
+
+    private func request(_ prompt: [TokenID], tokens: Int, ignoring: Bool = true) -> JobRequest {
+        JobRequest(
+            prompt: prompt,
+            options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: ignoring), endsWithClient: false)
+    }
+
+    private func tokens(of events: AsyncStream<JobEvent>) async throws -> [TokenID] {
+        var tokens: [TokenID] = []
+        for await event in events {
+            switch event {
+            case .token(let drawn, _, _): tokens.append(drawn.token)
+            case .failed(let problem): throw problem
+            case .prefilled, .finished: break
+            }
+        }
+        return tokens
+    }
+
+    @Test("jobs that share steps get what each would get alone, and their events can be heard again")
+    func batched() async throws {
+        let generator = try Generator(Checkpoint.open(TestCluster.model.get()), kvTokens: 512, threads: 1)
+        let prompts = (0..<4).map { index in prompt.map { ($0 + TokenID(index) * 7) % 200 } }
+        var expected: [[TokenID]] = []
+        for prompt in prompts {
+            var tokens: [TokenID] = []
+            let options = GenerationOptions(maxTokens: 12, ignoresEndOfSequence: true)
+            _ = try generator.generate(prompt, options: options, chunk: 512) { result in
+                tokens.append(result.drawn?.token ?? -1)
+                return true
+            }
+            expected.append(tokens)
+        }
+        try await TestCluster.with(layout: "2x2", chunk: 8) { cluster in
+            var streams: [(JobID, AsyncStream<JobEvent>)] = []
+            for prompt in prompts { streams.append(try await cluster.coordinator.submit(request(prompt, tokens: 12))) }
+            for (index, stream) in streams.enumerated() {
+                #expect(try await tokens(of: stream.1) == expected[index])
+                #expect(try await tokens(of: cluster.coordinator.events(of: stream.0)) == expected[index])
+                let state = try await cluster.coordinator.job(stream.0)
+                #expect(state.phase == .finished && state.finish == .length && state.prefilledTokens == 30)
+            }
+            #expect(await cluster.coordinator.jobs().count == 4)
+        }
+    }
+
+    @Test("a cancelled job ends, and its room is given to the next")
+    func cancelled() async throws {
+        try await TestCluster.with(layout: "2x1") { cluster in
+            let coordinator = cluster.coordinator
+            let (first, events) = try await coordinator.submit(request(prompt, tokens: 1900))
+            let (second, _) = try await coordinator.submit(request(prompt, tokens: 1900))
+            let (third, thirdEvents) = try await coordinator.submit(request(prompt, tokens: 1900))
+            #expect(try await coordinator.job(third).phase == .queued)
+            try await coordinator.cancel(first)
+            #expect(try await coordinator.job(first).phase == .cancelled)
+            var last: JobEvent?
+            for await event in events { last = event }
+            if case .finished(.cancelled, _, _, _) = last {
+            } else {
+                Issue.record("ended with \(String(describing: last))")
+            }
+            for await event in thirdEvents {
+                if case .token = event { break }
+            }
+            try await coordinator.cancel(second)
+            try await coordinator.cancel(third)
+        }
+    }
+
+    @Test("what cannot be done is refused in words")
+    func refused() async throws {
+        try await TestCluster.with(layout: "1x1") { cluster in
+            func message(_ request: JobRequest) async -> String {
+                do {
+                    _ = try await cluster.coordinator.submit(request)
+                    return ""
+                } catch { return "\(error)" }
+            }
+            #expect(await message(request([], tokens: 1)).contains("empty"))
+            #expect(await message(request([99_999], tokens: 1)).contains("out of range"))
+            #expect(await message(request([-1], tokens: 1)).contains("out of range"))
+            #expect(await message(request([1], tokens: 0)).contains("max_tokens"))
+            let context = try await cluster.coordinator.model().contextLength
+            let long = [TokenID](repeating: 1, count: context + 1)
+            #expect(await message(request(long, tokens: 1)).contains("\(context + 1) tokens"))
+            await #expect(throws: Problem.self) { try await cluster.coordinator.job(JobID("job-99")) }
+        }
+    }
+
+    @Test("a lost worker fails the job that runs, and the cluster serves again when it returns")
+    func lost() async throws {
+        let model = try TestCluster.model.get()
+        let cluster = try TestCluster(layout: "2x1")
+        let one = try cluster.worker("one", model: model)
+        let two = try cluster.worker("two", model: model)
+        try await cluster.ready()
+        let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 1900))
+        var problem: Problem?
+        var stopped = false
+        for await event in events {
+            if case .token = event, !stopped {
+                stopped = true
+                two.stop()
+            }
+            if case .failed(let found) = event { problem = found }
+        }
+        #expect(problem?.kind == .failed && problem?.message.contains("worker two left") == true)
+        await #expect(throws: Problem.self) { try await cluster.coordinator.model() }
+        let again = try cluster.worker("two", model: model)
+        for _ in 0..<500 where await cluster.coordinator.status().state != "ready" {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        let (_, served) = try await cluster.coordinator.submit(request(prompt, tokens: 5))
+        #expect(try await tokens(of: served).count == 5)
+        await cluster.stop()
+        one.join()
+        again.join()
+    }
+
+    @Test("workers without the model fetch their slices, keep them, and give the same tokens")
+    func fetched() async throws {
+        let cache = try Endpoint.makePrivateFolder()
+        var found: [[TokenID]] = []
+        for cache in [cache, cache, nil] {
+            let cluster = try TestCluster(layout: "2x2")
+            let workers = try (0..<4).map { try cluster.worker("w\($0)", cache: cache) }
+            try await cluster.ready()
+            let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 8))
+            found.append(try await tokens(of: events))
+            await cluster.stop()
+            for worker in workers { worker.join() }
+        }
+        #expect(found[0].count == 8 && Set(found).count == 1)
+    }
+
+    @Test("a worker with another model is refused and told why")
+    func otherModel() async throws {
+        let folder = try Endpoint.makePrivateFolder() + "/other"
+        try RandomModel.make(folder: folder, preset: .tiny, layers: 2, type: .f32, seed: 9)
+        let cluster = try TestCluster(layout: "1x1")
+        let worker = try cluster.worker("stranger", model: folder)
+        worker.join()
+        #expect(worker.problem?.kind == .refused && worker.problem?.message.contains("another model") == true)
+        await cluster.stop()
+    }
+
+    @Test("a grid that the model cannot be cut into is refused before anything starts")
+    func badLayout() {
+        #expect(throws: Problem.self) { try TestCluster(layout: "5x1") }
+    }
+}
