@@ -26,22 +26,22 @@ struct GLMCommand: AsyncParsableCommand {
             }
         } catch let problem as Problem {
             complain(problem.message)
-            exit(1)
+            Glibc.exit(1)
         } catch {
             let code = exitCode(for: error)
             if code == .success {
                 print(fullMessage(for: error))
-                exit(0)
+                Glibc.exit(0)
             }
-            if error is ExitCode { exit(code.rawValue) }
+            if error is ExitCode { Glibc.exit(code.rawValue) }
             let isUsage = code == .validationFailure
             complain(isUsage ? "\(message(for: error)); see glm --help" : "\(error)")
-            exit(isUsage ? 2 : 1)
+            Glibc.exit(isUsage ? 2 : 1)
         }
     }
 
     private static func complain(_ message: String) {
         let line = message.split(separator: "\n").joined(separator: " ")
-        fputs("error: \(line)\n", stderr)
+        Terminal.note("error: \(line)")
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoint
+import Coordinator
 import Core
 import FoundationEssentials
 import GLM
@@ -68,10 +69,7 @@ struct Generate: AsyncParsableCommand {
         }
         func say(_ text: String) {
             report.text += text
-            if !json {
-                print(text, terminator: "")
-                fflush(stdout)
-            }
+            if !json { Terminal.write(text) }
         }
         let layout = try Layout(options.layout)
         if layout == .single {

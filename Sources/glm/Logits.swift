@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoint
+import Coordinator
 import Core
 import GLM
 
@@ -48,7 +49,10 @@ struct Logits: AsyncParsableCommand {
             }
             await cluster.stop()
         }
-        try SafetensorsFile.write(
-            [.init(name: "logits", shape: [sequences[0].count, configuration.vocabulary], values: logits)], to: out)
+        let tensor = TensorInfo(
+            name: "logits", type: .f32, shape: [sequences[0].count, configuration.vocabulary])
+        let file = try TensorFileWriter(safetensors: out, tensors: [tensor])
+        try logits.withUnsafeBytes { try file.write($0) }
+        try file.finish()
     }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Core
 import Gateway
-import Glibc
 import Threads
 
 /// `glm up`: coordinator, workers and gateway as child processes of this one, on this machine.
@@ -145,8 +144,7 @@ private struct View {
     private mutating func draw(_ line: String) {
         guard line != lastLine else { return }
         if Terminal.showsErrors {
-            fputs("\r\u{1B}[2K\(line)", stderr)
-            fflush(stderr)
+            Terminal.draw(line)
         } else if !line.contains("loading") {
             Terminal.note(line)
         }
@@ -154,10 +152,7 @@ private struct View {
     }
 
     private mutating func clear() {
-        if Terminal.showsErrors, !lastLine.isEmpty {
-            fputs("\r\u{1B}[2K", stderr)
-            fflush(stderr)
-        }
+        if Terminal.showsErrors, !lastLine.isEmpty { Terminal.draw("") }
         lastLine = ""
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Checkpoint
+import Coordinator
 import Core
 import FoundationEssentials
 import GLM
