@@ -29,67 +29,51 @@
         let panelBytes = PanelMatrix.panelBytes(type: w.type, columns: w.columns)
         let base = w.panel(panels.lowerBound) + columns.lowerBound * size
         y.update(repeating: 0, count: panels.count * tokens.count * 16)
-        if tokens.count <= 3 {
-            let row = rows + tokens.lowerBound * x.floatStride + columns.lowerBound
-            let shape = (panels.count, columns.count, tokens.count)
-            switch w.type {
-            case .f32: Stored<32>.few(base, panelBytes, row, x.floatStride, shape, y)
-            case .bf16: Stored<16>.few(base, panelBytes, row, x.floatStride, shape, y)
-            default: Stored<5>.few(base, panelBytes, row, x.floatStride, shape, y)
-            }
-            return
-        }
+        let row = rows + tokens.lowerBound * x.floatStride + columns.lowerBound
+        // So few tokens read every weight once: nothing to keep in a cache, or to fetch ahead.
+        let isDirect = tokens.count <= (w.type == .f32 ? 6 : 2)
+        let depth = isDirect ? columns.count : chunk
+        // Six tokens are one tile: weights are converted on their way.
+        let convertsAhead = w.type != .f32 && tokens.count > 6
         var at = 0
         while at < columns.count {
-            let depth = min(chunk, columns.count - at)
-            let row = rows + tokens.lowerBound * x.floatStride + columns.lowerBound + at
-            var (weights, stride) = (base + at * size, panelBytes)
-            switch w.type {
-            case .f32: touch(weights, stride, panels: panels.count, columns: depth, scratch)
-            case .bf16: Stored<16>.convert(weights, stride, panels: panels.count, columns: depth, into: scratch)
-            default: Stored<5>.convert(weights, stride, panels: panels.count, columns: depth, into: scratch)
+            let shape = (panels: panels.count, columns: min(depth, columns.count - at), tokens: tokens.count)
+            let weights = base + at * size
+            if convertsAhead {
+                if w.type == .bf16 {
+                    Stored<16>.convert(weights, panelBytes, shape, into: scratch)
+                } else {
+                    Stored<5>.convert(weights, panelBytes, shape, into: scratch)
+                }
+                Stored<32>.add(scratch, shape.columns * 64, row + at, x.floatStride, shape, y)
+            } else {
+                if !isDirect {
+                    touch(weights, panelBytes, shape.panels, byteCount: shape.columns * size, scratch)
+                }
+                switch w.type {
+                case .f32: Stored<32>.add(weights, panelBytes, row + at, x.floatStride, shape, y)
+                case .bf16: Stored<16>.add(weights, panelBytes, row + at, x.floatStride, shape, y)
+                default: Stored<5>.add(weights, panelBytes, row + at, x.floatStride, shape, y)
+                }
             }
-            if w.type != .f32 { (weights, stride) = (UnsafeRawPointer(scratch), depth * 64) }
-            for p in 0..<panels.count {
-                tiles(weights + p * stride, depth, row, x.floatStride, tokens.count, y + p * tokens.count * 16)
-            }
-            at += depth
+            at += shape.columns
         }
     }
 
-    /// Brings f32 weights of a chunk into the L2 cache; `sink` only keeps the reads alive.
+    /// Panels, columns and tokens of one step.
+    private typealias Shape = (panels: Int, columns: Int, tokens: Int)
+
+    /// Brings a chunk of every panel into the L2 cache; `sink` only keeps the reads alive.
     private func touch(
-        _ w: UnsafeRawPointer, _ stride: Int, panels: Int, columns: Int, _ sink: UnsafeMutableRawPointer
+        _ w: UnsafeRawPointer, _ stride: Int, _ panels: Int, byteCount: Int, _ sink: UnsafeMutableRawPointer
     ) {
         var sum: Int32 = 0
-        for k in 0..<columns {
-            for p in 0..<panels { sum &+= w.load(fromByteOffset: p &* stride &+ 64 &* k, as: Int32.self) }
+        var at = 0
+        while at < byteCount {
+            for p in 0..<panels { sum &+= w.loadUnaligned(fromByteOffset: p &* stride &+ at, as: Int32.self) }
+            at &+= 64
         }
         sink.storeBytes(of: sum, as: Int32.self)
-    }
-
-    // MARK: - Tiles
-
-    /// Adds `depth` columns of one panel times `tokens` rows to `y` [token][16].
-    private func tiles(
-        _ w: UnsafeRawPointer, _ depth: Int, _ x: UnsafePointer<Float>, _ stride: Int, _ tokens: Int,
-        _ y: UnsafeMutablePointer<Float>
-    ) {
-        var t = 0
-        while t &+ 6 <= tokens {
-            Tile<6, 1, 32>.add(w, 0, depth, x + t &* stride, stride, y + t &* 16)
-            t &+= 6
-        }
-        let x = x + t &* stride
-        let y = y + t &* 16
-        switch tokens &- t {
-        case 5: Tile<5, 1, 32>.add(w, 0, depth, x, stride, y)
-        case 4: Tile<4, 1, 32>.add(w, 0, depth, x, stride, y)
-        case 3: Tile<3, 1, 32>.add(w, 0, depth, x, stride, y)
-        case 2: Tile<2, 1, 32>.add(w, 0, depth, x, stride, y)
-        case 1: Tile<1, 1, 32>.add(w, 0, depth, x, stride, y)
-        default: break
-        }
     }
 
     /// Weights as a panel stores them: `E` is 32 for f32, 16 for bf16, 5 (bits of exponent) for f16.
@@ -117,23 +101,23 @@
         /// Weights of a chunk as f32, [panel][column][16].
         @inline(never)
         static func convert(
-            _ w: UnsafeRawPointer, _ stride: Int, panels: Int, columns: Int, into scratch: UnsafeMutableRawPointer
+            _ w: UnsafeRawPointer, _ stride: Int, _ shape: Shape, into scratch: UnsafeMutableRawPointer
         ) {
-            for k in 0..<columns {
-                for p in 0..<panels {
+            for k in 0..<shape.columns {
+                for p in 0..<shape.panels {
                     let (a, b) = widened(w + p &* stride + size &* k)
-                    let cell = scratch + (p &* columns &+ k) &* 64
+                    let cell = scratch + (p &* shape.columns &+ k) &* 64
                     cell.storeBytes(of: a, as: SIMD8<Float>.self)
                     cell.storeBytes(of: b, toByteOffset: 32, as: SIMD8<Float>.self)
                 }
             }
         }
 
-        /// Up to three tokens, with weights from memory converted on their way.
+        /// Adds a chunk of some panels, `panelBytes` apart, times some tokens to `y` [panel][token][16].
         @inline(never)
-        static func few(
-            _ w: UnsafeRawPointer, _ panelBytes: Int, _ x: UnsafePointer<Float>, _ stride: Int,
-            _ shape: (panels: Int, columns: Int, tokens: Int), _ y: UnsafeMutablePointer<Float>
+        static func add(
+            _ w: UnsafeRawPointer, _ panelBytes: Int, _ x: UnsafePointer<Float>, _ stride: Int, _ shape: Shape,
+            _ y: UnsafeMutablePointer<Float>
         ) {
             let depth = shape.columns
             var p = 0
@@ -141,23 +125,41 @@
                 let left = shape.panels &- p
                 let w = w + p &* panelBytes
                 let y = y + p &* shape.tokens &* 16
-                switch shape.tokens {
-                case 1 where left >= 4:
+                if shape.tokens == 1 && left >= 4 {
                     Tile<1, 4, E>.add(w, panelBytes, depth, x, stride, y)
                     p &+= 4
-                case 2 where left >= 2:
+                } else if shape.tokens == 2 && left >= 2 {
                     Tile<2, 2, E>.add(w, panelBytes, depth, x, stride, y)
                     p &+= 2
-                case 1:
-                    Tile<1, 1, E>.add(w, panelBytes, depth, x, stride, y)
-                    p &+= 1
-                case 2:
-                    Tile<2, 1, E>.add(w, panelBytes, depth, x, stride, y)
-                    p &+= 1
-                default:
-                    Tile<3, 1, E>.add(w, panelBytes, depth, x, stride, y)
+                } else {
+                    panel(w, depth, x, stride, shape.tokens, y)
                     p &+= 1
                 }
+            }
+        }
+
+        /// Adds a chunk of one panel times some tokens to `y` [token][16].
+        @inline(__always)
+        private static func panel(
+            _ w: UnsafeRawPointer, _ depth: Int, _ x: UnsafePointer<Float>, _ stride: Int, _ tokens: Int,
+            _ y: UnsafeMutablePointer<Float>
+        ) {
+            var t = 0
+            while t < tokens {
+                // Small tiles cannot hide the latency of their sums: 8 tokens are 4 and 4, not 6 and 2.
+                let left = tokens &- t
+                let count = left == 6 || left >= 10 ? 6 : left > 6 ? (left &+ 1) / 2 : left
+                let x = x + t &* stride
+                let y = y + t &* 16
+                switch count {
+                case 6: Tile<6, 1, E>.add(w, 0, depth, x, stride, y)
+                case 5: Tile<5, 1, E>.add(w, 0, depth, x, stride, y)
+                case 4: Tile<4, 1, E>.add(w, 0, depth, x, stride, y)
+                case 3: Tile<3, 1, E>.add(w, 0, depth, x, stride, y)
+                case 2: Tile<2, 1, E>.add(w, 0, depth, x, stride, y)
+                default: Tile<1, 1, E>.add(w, 0, depth, x, stride, y)
+                }
+                t &+= count
             }
         }
     }
