@@ -91,8 +91,9 @@ extension Coordinator: ClusterService {
         try Self.check(request.options)
         let promptTokens = request.prompt.count
         let room = configuration.contextLength - promptTokens
-        // Without a limit the answer may be as long as context and KV cache allow.
-        let limit = min(room, request.options.maxTokens ?? max(1, capacity - promptTokens))
+        // An answer without a limit may fill the context, but of the KV cache it reserves a quarter: others run beside it.
+        let share = max(1, min(capacity, max(capacity / 4, promptTokens + 1024)) - promptTokens)
+        let limit = min(room, request.options.maxTokens ?? share)
         let sequence = nextSequence()
         let id = table.nextID()
         let now = clock.now

@@ -116,12 +116,17 @@ extension Coordinator {
         logitRuns = []
     }
 
+    /// Bytes of logits of one sequence that a step brings back, at most.
+    private static let mostLogitBytes = 64 << 20
+
     /// The logits [tokens, vocabulary] of every token of the sequences, run side by side, `chunk` tokens of each a step.
     public func logits(sequences: [[TokenID]], chunk: Int) async throws -> [[Float]] {
         guard !sequences.isEmpty, chunk > 0 else { return [] }
         for prompt in sequences { try configuration.check(prompt: prompt) }
         guard assembly.phase == .active else { throw Problem.unavailable("the cluster is not ready: \(stateInWords)") }
         let ids = sequences.map { _ in nextSequence() }
+        // What comes back must fit in a message; how it is cut changes nothing.
+        let chunk = min(chunk, max(1, Self.mostLogitBytes / (card.vocabularySize * MemoryLayout<Float>.size)))
         return try await withCheckedThrowingContinuation { continuation in
             logitRuns.append(
                 LogitRun(

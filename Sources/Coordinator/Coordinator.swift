@@ -23,6 +23,8 @@ public actor Coordinator {
 
     /// Jobs that are remembered.
     static let rememberedJobs = 10_000
+    /// Events of jobs that are remembered: tokens, about.
+    static let rememberedEvents = 2_000_000
 
     /// The addresses in use, with the port that a `*` became.
     public nonisolated let endpoints: [String]
@@ -43,7 +45,7 @@ public actor Coordinator {
     var workers: [Contact: WorkerID] = [:]
     var router = Router()
     var scheduler: Scheduler?
-    var table = JobTable(remembered: rememberedJobs)
+    var table = JobTable(remembered: rememberedJobs, events: rememberedEvents)
     var listeners: [JobID: [Listener]] = [:]
     var owners: [JobID: Contact] = [:]
     var logitRuns: [LogitRun] = []
@@ -176,6 +178,9 @@ public actor Coordinator {
         case .loading: return "loading"
         case .waiting:
             if let problem = assembly.problem { return problem.message }
+            for worker in assembly.workers {
+                if let problem = assembly.problem(of: worker) { return "worker \(worker) cannot serve: \(problem)" }
+            }
             let missing = assembly.missing
             return "waiting for \(missing) more \(missing == 1 ? "worker" : "workers")"
         }

@@ -1,14 +1,22 @@
 import Core
 
 /// The jobs the coordinator remembers, oldest first: all that run, and the last of those that are over.
+///
+/// Long answers count: what bounds the memory is the number of events.
 struct JobTable {
     private let remembered: Int
+    private let rememberedEvents: Int
+    private var eventCount = 0
     private var jobs: [JobID: Job] = [:]
     private var order: [JobID] = []
     private var bySequence: [SequenceID: JobID] = [:]
     private var number = 0
 
-    init(remembered: Int) { self.remembered = remembered }
+    /// A table of so many jobs, with so many events in all.
+    init(remembered: Int, events: Int) {
+        self.remembered = remembered
+        rememberedEvents = events
+    }
 
     subscript(_ id: JobID) -> Job? { jobs[id] }
 
@@ -25,7 +33,8 @@ struct JobTable {
     mutating func add(_ job: Job) {
         jobs[job.id] = job
         order.append(job.id)
-        bySequence[job.sequence] = job.id
+        eventCount += job.events.count
+        if !job.isOver { bySequence[job.sequence] = job.id }
         forget()
     }
 
@@ -36,20 +45,29 @@ struct JobTable {
     mutating func update<Result>(
         _ id: JobID, _ change: (inout Job) -> Result
     ) -> (result: Result, first: Int, events: [JobEvent])? {
-        guard var job = jobs[id] else { return nil }
+        // Taken out while it changes, or its list of events would be copied with every token.
+        guard var job = jobs.removeValue(forKey: id) else { return nil }
         let first = job.events.count
         let result = change(&job)
+        eventCount += job.events.count - first
         jobs[id] = job
         if job.isOver { bySequence[job.sequence] = nil }
         return (result, first, Array(job.events[first...]))
     }
 
-    /// Drops the oldest that are over, when there are too many.
+    /// Drops the oldest that are over, while there are too many.
     private mutating func forget() {
-        guard order.count > remembered else { return }
-        let excess = order.count - remembered
-        let gone = Set(order.filter { jobs[$0]?.isOver ?? true }.prefix(excess))
-        for id in gone { jobs[id] = nil }
-        order.removeAll { gone.contains($0) }
+        guard order.count > remembered || eventCount > rememberedEvents else { return }
+        var kept: [JobID] = []
+        for (index, id) in order.enumerated() {
+            let isMuch = kept.count + order.count - index > remembered || eventCount > rememberedEvents
+            if isMuch, let job = jobs[id], job.isOver {
+                eventCount -= job.events.count
+                jobs[id] = nil
+            } else {
+                kept.append(id)
+            }
+        }
+        order = kept
     }
 }

@@ -52,7 +52,5 @@ extension ServedModel {
     }
 
     /// A text to be continued as tokens, behind what the model's texts begin with.
-    func textPrompt(_ text: String) -> [TokenID] {
-        ["[gMASK]", "<sop>"].compactMap { tokenizer.specials[$0] } + tokenizer.encode(text)
-    }
+    func textPrompt(_ text: String) -> [TokenID] { tokenizer.encodePrompt(text) }
 }

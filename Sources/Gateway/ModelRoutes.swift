@@ -11,8 +11,8 @@ struct ModelRoutes: Sendable {
     let created = EpochClock.seconds
 
     func add(to router: Router<BasicRequestContext>) {
-        router.get("/health") { [service] _, _ in
-            _ = try await service.model()
+        router.get("/health") { [models] _, _ in
+            _ = try await models.card()
             return Response(json: .record(["status": .string("ok")]))
         }
         router.get("/ready") { [service] _, _ in
@@ -20,13 +20,13 @@ struct ModelRoutes: Sendable {
             guard state == "ready" else { throw Problem.unavailable("the cluster is not ready: \(state)") }
             return Response(json: .record(["status": .string("ready")]))
         }
-        router.get("/v1/models") { [service, created] _, _ in
-            let card = try await service.model()
+        router.get("/v1/models") { [models, created] _, _ in
+            let card = try await models.card()
             return Response(
                 json: .record(["object": .string("list"), "data": .array([card.json(created: created)])]))
         }
-        router.get("/v1/models/**") { [service, created] _, context in
-            let card = try await service.model()
+        router.get("/v1/models/**") { [models, created] _, context in
+            let card = try await models.card()
             // A model's name may hold slashes, escaped or not.
             let asked = percentDecoded(context.parameters.getCatchAll().joined(separator: "/"))
             guard asked == card.name else { throw card.unknown(asked) }

@@ -48,9 +48,15 @@ struct ServedModel: Sendable {
     }
 }
 
-/// Keeps the tokenizer of the model that is served: it is built once for a model, not once a request.
+/// Keeps the card and the tokenizer of the model that is served.
+///
+/// A card holds a whole tokenizer, a megabyte and more, so it is asked for once a second at most, and the tokenizer is
+/// built once for a model, not once a request.
 actor ModelShelf {
+    private static let freshness = Duration.seconds(1)
+
     private let service: any ClusterService
+    private var latest: (card: ModelCard, asked: ContinuousClock.Instant)?
     private var current: (key: Key, model: Task<ServedModel, any Error>)?
 
     private struct Key: Equatable {
@@ -61,9 +67,18 @@ actor ModelShelf {
 
     init(service: any ClusterService) { self.service = service }
 
+    /// What is served now, or was a second ago.
+    func card() async throws -> ModelCard {
+        let now = ContinuousClock.now
+        if let latest, now - latest.asked < Self.freshness { return latest.card }
+        let card = try await service.model()
+        latest = (card, now)
+        return card
+    }
+
     /// The model that is served now.
     func served() async throws -> ServedModel {
-        let card = try await service.model()
+        let card = try await card()
         let key = Key(name: card.name, digest: card.digest, tokenizerBytes: card.tokenizer.count)
         if let current, current.key == key { return try await current.model.value }
         guard !card.tokenizer.isEmpty else {

@@ -33,22 +33,41 @@ struct Submit: AsyncParsableCommand {
     func run() async throws {
         let client = try gateway.client()
         let body = try requestBody(settings: try gateway.settings())
-        let job = try await client.submit(body)
         if detach {
+            let job = try await client.submit(body)
             Terminal.write((json ? JSONValue.object([.init("id", .string(job))]).text() : job) + "\n")
             return
         }
         let isChat = !raw
-        let printsJSON = json
+        let writesText = !json
+        let outcome = try await Interrupt.cancelling {
+            try await Self.outcome(client, body, writesText: writesText, isChat: isChat)
+        }
+        switch outcome {
+        case .answer(let answer): if json { Terminal.write(answer.text() + "\n") }
+        case .cancelled(let job): throw Problem(.cancelled, "\(job) was cancelled")
+        }
+    }
+
+    private enum Outcome: Sendable {
+        case answer(JSONValue)
+        case cancelled(String)
+    }
+
+    /// Makes a job and waits for its end; a cancelled task cancels the job.
+    ///
+    /// Making and cancelling are tasks of their own, which Ctrl-C does not tear: no job is left that nobody knows of.
+    private static func outcome(
+        _ client: GatewayClient, _ body: JSONValue, writesText: Bool, isChat: Bool
+    ) async throws -> Outcome {
+        let job = try await Task { try await client.submit(body) }.value
         do {
-            let answer = try await Interrupt.cancelling {
-                var follower = JobFollower(client: client, job: job, writesText: !printsJSON, isChat: isChat)
-                return try await follower.follow()
-            }
-            if printsJSON { Terminal.write(answer.text() + "\n") }
-        } catch is CancellationError {
-            try await client.cancel(job)
-            throw Problem(.cancelled, "\(job) was cancelled")
+            var follower = JobFollower(client: client, job: job, writesText: writesText, isChat: isChat)
+            return .answer(try await follower.follow())
+        } catch {
+            guard Task.isCancelled else { throw error }
+            try await Task { try await client.cancel(job) }.value
+            return .cancelled(job)
         }
     }
 

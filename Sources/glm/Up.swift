@@ -107,7 +107,10 @@ private struct Household: Sendable {
                 view.say("\(child.end.message); starting it again")
                 children[index] = try worker(index - 2)
             }
-            if let status = try? await link.status() { view.show(status) }
+            if let status = try? await link.status() {
+                view.show(status)
+                if let problem = view.problem { throw problem }
+            }
             try await Task.sleep(for: .milliseconds(view.isReady ? 500 : 50))
         }
     }
@@ -118,6 +121,8 @@ private struct View {
     let address: String
     private(set) var isReady = false
     private(set) var wasReady = false
+    /// Why the cluster will not come to serve, when it has not served yet.
+    private(set) var problem: Problem?
     private var lastLine = ""
 
     init(address: String) { self.address = address }
@@ -125,6 +130,8 @@ private struct View {
     mutating func show(_ status: ClusterStatus) {
         let nowReady = status.state == "ready"
         defer { isReady = nowReady }
+        let isOnItsWay = nowReady || status.state == "loading" || status.state.hasPrefix("waiting for")
+        if !isOnItsWay, !wasReady { problem = .failed(status.state) }
         guard nowReady else {
             let loading = status.members.compactMap { $0.state == "loading" ? $0.activity : nil }.max() ?? status.state
             return draw("\(status.model): \(status.state == "loading" ? loading : status.state)")
