@@ -90,7 +90,8 @@ extension Stage {
                         Kernels.product(
                             product.matrix.matrix, panels: own,
                             product.matrix.matrix.type.isInteger ? blocks : floats, tokens: 0..<rows, tree: tree,
-                            into: output, outputStride: product.stride, bias: product.matrix.bias, scratch: scratch.product[rank])
+                            into: output, outputStride: product.stride, bias: product.matrix.bias,
+                            scratch: scratch.product[rank])
                     }
                 }
                 share = share.lowerBound - count..<share.upperBound - count

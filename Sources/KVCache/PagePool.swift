@@ -45,7 +45,8 @@ public final class PagePool {
         var entry = sequences[sequence] ?? Entry()
         guard start == entry.length else {
             throw Problem.failed(
-                "sequence \(sequence.number): expected position \(entry.length), got \(start); a step was lost or repeated")
+                "sequence \(sequence.number): expected position \(entry.length), got \(start); a step was lost or repeated"
+            )
         }
         let wanted = (start + count + Slots.pageTokens - 1) / Slots.pageTokens
         guard wanted - entry.groups.count <= capacity - used else {

@@ -75,7 +75,8 @@ struct Generate: AsyncParsableCommand {
         if layout == .single {
             let room = min(ids.count + maxTokens, configuration.contextLength) + Slots.pageTokens
             let generator = try Generator(
-                checkpoint, type: try options.weightType(), kvTokens: room, threads: try options.threadCount(workers: 1))
+                checkpoint, type: try options.weightType(), kvTokens: room, threads: try options.threadCount(workers: 1)
+            )
             let reason = try generator.generate(ids, options: generation, chunk: chunk) { result in
                 if let drawn = result.drawn { hear(drawn.token) }
                 return true

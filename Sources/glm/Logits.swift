@@ -35,7 +35,8 @@ struct Logits: AsyncParsableCommand {
         if layout == .single {
             let room = sequences.reduce(0) { $0 + $1.count + Slots.pageTokens }
             let generator = try Generator(
-                checkpoint, type: try options.weightType(), kvTokens: room, threads: try options.threadCount(workers: 1))
+                checkpoint, type: try options.weightType(), kvTokens: room, threads: try options.threadCount(workers: 1)
+            )
             logits = try generator.logits(of: sequences, chunk: chunk)
         } else {
             let cluster = try await LocalCluster.start(

@@ -9,7 +9,10 @@ final class Grid {
     private let vocabulary: Int
     private var step: UInt64 = 0
 
-    init(_ description: ModelDescription, source: Checkpoint, layout: Layout, type: WeightType? = nil, weights: [Double]? = nil)
+    init(
+        _ description: ModelDescription, source: Checkpoint, layout: Layout, type: WeightType? = nil,
+        weights: [Double]? = nil
+    )
         throws
     {
         let configuration = description.configuration
@@ -39,7 +42,8 @@ final class Grid {
             let segments = sequences.indices.filter { start < sequences[$0].count }.map { index in
                 Segment(
                     sequence: SequenceID(UInt64(index)), start: start,
-                    tokens: Array(sequences[index][start..<min(start + chunk, sequences[index].count)]), output: .logits)
+                    tokens: Array(sequences[index][start..<min(start + chunk, sequences[index].count)]), output: .logits
+                )
             }
             for result in try run(segments) where result.sequence == SequenceID(0) { wanted += result.logits }
         }
@@ -60,7 +64,8 @@ final class Grid {
             let threads = ranks.indices.map { rank in
                 let thread = Thread {
                     do {
-                        let output = try inputs.isEmpty
+                        let output =
+                            try inputs.isEmpty
                             ? stages[rank].run(step, input: nil, collective: meeting.member(rank))
                             : inputs[rank].withUnsafeBufferPointer {
                                 try stages[rank].run(step, input: $0.baseAddress, collective: meeting.member(rank))
