@@ -29,5 +29,6 @@ public struct Layout: Hashable, Sendable, CustomStringConvertible {
 
     /// How many workers the grid takes.
     public var workers: Int { stages * ranks }
+    /// `STAGESxRANKS`.
     public var description: String { "\(stages)x\(ranks)" }
 }

@@ -7,6 +7,7 @@ public struct SequenceID: Hashable, Comparable, Sendable {
     public var number: UInt64
     /// Sequence `number`.
     public init(_ number: UInt64) { self.number = number }
+    /// Orders them for lists.
     public static func < (a: SequenceID, b: SequenceID) -> Bool { a.number < b.number }
 }
 
@@ -16,7 +17,9 @@ public struct WorkerID: Hashable, Comparable, Sendable, CustomStringConvertible 
     public var name: String
     /// The worker called `name`.
     public init(_ name: String) { self.name = name }
+    /// Orders them for lists.
     public static func < (a: WorkerID, b: WorkerID) -> Bool { a.name < b.name }
+    /// The name.
     public var description: String { name }
 }
 
@@ -26,6 +29,7 @@ public struct JobID: Hashable, Sendable, CustomStringConvertible {
     public var name: String
     /// The job called `name`.
     public init(_ name: String) { self.name = name }
+    /// The name.
     public var description: String { name }
 }
 

@@ -41,5 +41,6 @@ public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
     /// Something of ours broke.
     public static func failed(_ message: String) -> Problem { Problem(.failed, message) }
 
+    /// The message.
     public var description: String { message }
 }

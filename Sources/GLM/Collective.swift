@@ -29,6 +29,8 @@ public protocol Collective: AnyObject {
 public final class SoloCollective: Collective {
     /// A collective of one.
     public init() {}
+    /// Nobody else has roots.
     public func exchange(_ roots: [SubtreeRoot], count: Int) -> [SubtreeRoot] { [] }
+    /// Nobody else has values.
     public func gather(_ values: UnsafeBufferPointer<Float>) -> [UnsafeBufferPointer<Float>] { [] }
 }
