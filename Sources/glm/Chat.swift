@@ -38,6 +38,7 @@ struct Chat: AsyncParsableCommand {
                 Terminal.note("\n(ended)")
             } catch let problem as Problem where Terminal.asksInput {
                 // The conversation goes on after a problem; the question may be asked again.
+                if await !answer.text.isEmpty { Terminal.write("\n") }
                 Terminal.note("error: \(problem.message)")
                 history.removeLast()
                 continue

@@ -2,6 +2,7 @@ import ArgumentParser
 import Core
 import Gateway
 import Glibc
+import Telemetry
 import Transport
 
 /// `glm gateway`: the HTTP door of a cluster.
@@ -29,6 +30,7 @@ struct GatewayCommand: AsyncParsableCommand {
 
     func run() async throws {
         if withParent { ParentWatch.start() }
+        Telemetry.bootstrap(role: "gateway")
         let settings = try Settings.load(config: config)
         guard let coordinator = coordinator ?? settings.string("coordinator") else {
             throw ValidationError("give the coordinator's address with --coordinator tcp://HOST:PORT")
