@@ -51,7 +51,11 @@ struct LimitsBench: AsyncParsableCommand {
 
     /// What so many threads do together in a second; the best of several short runs, because machines are shared.
     private func measure(threads: Int, _ region: Region) -> Rates {
-        let team = Team(size: threads, name: "limits")
+        // Left alone, the system may keep two spinning threads on one processor for the whole measurement.
+        let processors = Topology.processors
+        let team = Team(
+            size: threads, name: "limits", pin: threads > processors.count ? nil : Array(processors.prefix(threads)))
+        team.prepareThread()
         let rounds = 50_000
         func best(_ body: (_ rank: Int, _ run: Int) -> Int) -> Double {
             var rate = 0.0
