@@ -54,7 +54,7 @@ struct LimitsBench: AsyncParsableCommand {
         // Left alone, the system may keep two spinning threads on one processor for the whole measurement.
         let processors = Topology.processors
         let team = Team(
-            size: threads, name: "limits", pin: threads > processors.count ? nil : Array(processors.prefix(threads)))
+            size: threads, name: "limits", pin: (0..<threads).map { processors[$0 % processors.count] })
         team.prepareThread()
         let rounds = 50_000
         func best(_ body: (_ rank: Int, _ run: Int) -> Int) -> Double {
