@@ -72,7 +72,13 @@ final class Child: Sendable {
     }
 
     /// Why it ended.
-    var end: Problem { .failed("\(name) ended: \(lastWords)") }
+    var end: Problem {
+        // One that was killed did not say why: its last line is about something else.
+        if let raw = status.withLock({ $0 }), raw & 0x7f != 0 {
+            return .failed("\(name) was killed by signal \(raw & 0x7f)")
+        }
+        return .failed("\(name) ended: \(lastWords)")
+    }
 
     /// Asks it to end, and waits; after `grace` it is ended.
     func stop(grace: Duration = .seconds(5)) async {
