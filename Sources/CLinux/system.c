@@ -38,13 +38,26 @@ void clinux_futex_wake(const uint32_t *word, int count) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
-void clinux_flush_denormals(void) {
+uint32_t clinux_flush_denormals(void) {
 #if defined(__x86_64__)
-  _mm_setcsr(_mm_getcsr() | 0x8040);
+  uint32_t before = _mm_getcsr();
+  _mm_setcsr(before | 0x8040);
+  return before;
 #elif defined(__aarch64__)
-  uint64_t control;
-  __asm__ volatile("mrs %0, fpcr" : "=r"(control));
-  __asm__ volatile("msr fpcr, %0" : : "r"(control | (1u << 24)));
+  uint64_t before;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+  __asm__ volatile("msr fpcr, %0" : : "r"(before | (1u << 24)));
+  return (uint32_t)before;
+#else
+  return 0;
+#endif
+}
+
+void clinux_restore_floats(uint32_t control) {
+#if defined(__x86_64__)
+  _mm_setcsr(control);
+#elif defined(__aarch64__)
+  __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)control));
 #endif
 }
 

@@ -49,6 +49,8 @@ public final class Stage {
     ) throws {
         let configuration = description.configuration
         let team = Team(size: threads, name: "glm-compute")
+        let control = team.prepareThread()
+        defer { Team.restoreThread(control) }
         let shares = Shares(configuration, leaves: slice.leaves)
         weights = try SliceWeights(
             description, slice: slice, shares: shares, source: source, type: type, team: team, progress: progress)
@@ -105,7 +107,8 @@ public final class Stage {
     ///
     /// - Parameter input: The stage before's hidden states [tokens, hidden]; nil in the first stage.
     public func run(_ step: Step, input: UnsafePointer<Float>?, collective: any Collective) throws -> Output {
-        team.prepareThread()
+        let control = team.prepareThread()
+        defer { Team.restoreThread(control) }
         for sequence in step.released { pool.release(sequence) }
         let batch = try Batch(step, configuration: configuration)
         try scratch.reserve(tokens: max(batch.tokens.count, 1))

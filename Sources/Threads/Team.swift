@@ -30,7 +30,13 @@ public final class Team: Sendable {
     }
 
     /// Makes the calling thread fit to be rank 0: flushes denormals as every helper does, and pins it when asked to.
-    public func prepareThread() { crew.prepare(0) }
+    ///
+    /// - Returns: what `Team.restoreThread` needs to undo it on a thread that others use too.
+    @discardableResult
+    public func prepareThread() -> UInt32 { crew.prepare(0) }
+
+    /// Gives a thread its way with denormals back; one of a shared pool must not keep ours.
+    public static func restoreThread(_ control: UInt32) { clinux_restore_floats(control) }
 
     /// Runs `body` once on every member and returns when all are done; no queue, no lock.
     public func run(_ body: (_ rank: Int) -> Void) {
@@ -62,9 +68,10 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
         self.spinNanoseconds = spinNanoseconds
     }
 
-    func prepare(_ rank: Int) {
-        clinux_flush_denormals()
+    @discardableResult
+    func prepare(_ rank: Int) -> UInt32 {
         if let pin, rank < pin.count { _ = clinux_pin_thread(Int32(pin[rank])) }
+        return clinux_flush_denormals()
     }
 
     func run(_ body: @escaping (Int) -> Void) {

@@ -21,10 +21,11 @@ enum Command {
         var errors: String
 
         /// The lines of standard error.
-        var errorLines: [Substring] { errors.split(separator: "\n") }
+        /// What a role logs before it gives up (`connected to ...`) is no error.
+        var errorLines: [Substring] { errors.split(separator: "\n").filter { $0.hasPrefix("error:") } }
         /// Whether it ended as bad input must: with `status` and one line that begins with `error:`.
         func isOneError(status wanted: Int32) -> Bool {
-            status == wanted && errorLines.count == 1 && errors.hasPrefix("error:")
+            status == wanted && errorLines.count == 1 && errors.split(separator: "\n").last == errorLines[0]
         }
     }
 

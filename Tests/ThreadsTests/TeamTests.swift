@@ -8,7 +8,8 @@ struct TeamTests {
     @Test("every member runs once in each of many runs", arguments: [1, 2, 3, 5])
     func runs(size: Int) {
         let team = Team(size: size)
-        team.prepareThread()
+        let control = team.prepareThread()
+        defer { Team.restoreThread(control) }
         let counts = (0..<size).map { _ in Counter() }
         for _ in 0..<3000 {
             team.run { counts[$0].value += 1 }

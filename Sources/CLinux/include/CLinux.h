@@ -19,7 +19,11 @@ void clinux_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseco
 void clinux_futex_wake(const uint32_t *word, int count);
 
 /// Flush denormal results and operands to zero on the calling thread: one setting on every compute thread.
-void clinux_flush_denormals(void);
+/// Returns what was set before, for clinux_restore_floats.
+uint32_t clinux_flush_denormals(void);
+
+/// Sets the calling thread's floating-point control as clinux_flush_denormals found it.
+void clinux_restore_floats(uint32_t control);
 
 /// Asks the kernel to end this process when its parent ends.
 void clinux_die_with_parent(void);
