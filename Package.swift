@@ -11,10 +11,15 @@ let house: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+#if arch(x86_64)
+    let instructions: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+#else
+    let instructions: [SwiftSetting] = []
+#endif
+
 /// Arithmetic: AVX2+FMA+F16C code, no overflow or exclusivity checks; optimised in debug builds too, or tests crawl.
 let arithmetic: [SwiftSetting] =
-    house + [
-        .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
+    house + instructions + [
         .unsafeFlags(["-Ounchecked", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
         .unsafeFlags(["-O"], .when(configuration: .debug)),
     ]
@@ -53,7 +58,7 @@ let package = Package(
         // ground
         room("Core"),
         room("Threads", ["CLinux"]),
-        room("Kernels", ["Core"], settings: arithmetic),
+        room("Kernels", ["Core", "CLinux"], settings: arithmetic),
         // matter
         room("Wire", ["Core", "CWire", "CProtobufC"]),
         room("Transport", ["Core", "Threads", "CZeroMQ", "CSodium", "CLinux"]),

@@ -1,16 +1,4 @@
-/// The sum of some leaves of a row-parallel product: one node of the tree that `Leaves` describes.
-public struct SubtreeRoot {
-    /// An aligned run of leaves whose length is a power of two.
-    public var leaves: Range<Int>
-    /// The values, [tokens, hidden].
-    public var values: UnsafePointer<Float>
-
-    /// A node with its values.
-    public init(leaves: Range<Int>, values: UnsafePointer<Float>) {
-        self.leaves = leaves
-        self.values = values
-    }
-}
+public import Core
 
 /// What the ranks of a stage tell one another. Every rank calls the same methods in the same order within a step.
 public protocol Collective: AnyObject {

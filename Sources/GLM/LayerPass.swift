@@ -139,10 +139,9 @@ extension Stage {
         }
         let roots = try own + collective.exchange(own, count: rows * hidden)
         let target = norm == nil ? scratch.x : scratch.normed
-        let nodes = roots.map { TreeRoot(leaves: $0.leaves, values: $0.values) }
         team.run { rank in
             treeSum(
-                nodes, elements: team.share(of: rows * hidden, rank: rank), into: target,
+                roots, elements: team.share(of: rows * hidden, rank: rank), into: target,
                 addingTo: norm == nil ? UnsafePointer(scratch.x) : nil)
         }
         guard let norm else { return }

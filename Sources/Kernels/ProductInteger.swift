@@ -4,6 +4,7 @@
 // Signed bytes give their sign to the activation and keep their magnitude (at most 128, and 2 x 128 x 127 < 2^15).
 
 #if arch(x86_64)
+    import CLinux
     import Core
     import _Builtin_intrinsics.intel
 
@@ -35,6 +36,19 @@
         integerTiles(weights, type: type, a, blocks: blocks.count, tokens: tokens.count, into: y, scratch)
     }
 
+    /// How far ahead of its use a block is asked for: left alone, processors fetch one stream at about half of what
+    /// memory gives.
+    private let bytesAhead = 4096
+
+    /// Asks for the `byteCount` bytes that come `bytesAhead` later.
+    @inline(__always) private func fetchAhead(_ w: UnsafeRawPointer, byteCount: Int) {
+        var at = 0
+        while at < byteCount {
+            clinux_prefetch(w + (bytesAhead &+ at))
+            at &+= 64
+        }
+    }
+
     /// The activations of a leaf, from its first block and token; `stride` cells from block to block.
     struct BlockRun {
         let quants: UnsafeRawPointer
@@ -59,6 +73,7 @@
             var q = a.quants
             var i = 0
             for _ in 0..<blocks {
+                fetchAhead(w, byteCount: M == 1 ? 320 : 288)
                 let r0 = bytes(w), r1 = bytes(w, 64), r2 = bytes(w, 128), r3 = bytes(w, 192)
                 let s0 = bytes(w, 32), s1 = bytes(w, 96), s2 = bytes(w, 160), s3 = bytes(w, 224)
                 let a0 = fourBytes(q, 0), a1 = fourBytes(q, 4), a2 = fourBytes(q, 8), a3 = fourBytes(q, 12)
@@ -114,6 +129,7 @@
         var q = a.quants
         var i = 0
         for _ in 0..<blocks {
+            fetchAhead(w, byteCount: 544)
             var d0 = ByteLanes.zero
             var d1 = ByteLanes.zero
             for k in 0..<8 {

@@ -1,18 +1,4 @@
-import Core
-
-/// The sum of a complete subtree of the eight leaves.
-public struct TreeRoot {
-    /// An aligned run of leaves whose length is a power of two, as `Leaves.subtrees` gives them.
-    public var leaves: Range<Int>
-    /// The subtree's sum, or the leaf's partial product: at least as many floats as the elements asked for reach.
-    public var values: UnsafePointer<Float>
-
-    /// A subtree's sum.
-    public init(leaves: Range<Int>, values: UnsafePointer<Float>) {
-        self.leaves = leaves
-        self.values = values
-    }
-}
+public import Core
 
 /// out <- ((0+1)+(2+3))+((4+5)+(6+7)) of the eight leaves, or a residual plus that.
 ///
@@ -22,7 +8,7 @@ public struct TreeRoot {
 /// - Shapes: only `elements` of `out`, `residual` and each root's values are touched, so threads can share the work.
 /// - Needs: `out` may be the residual or a root's values, but not overlap them shifted.
 public func treeSum(
-    _ roots: [TreeRoot], elements: Range<Int>, into out: UnsafeMutablePointer<Float>,
+    _ roots: [SubtreeRoot], elements: Range<Int>, into out: UnsafeMutablePointer<Float>,
     addingTo residual: UnsafePointer<Float>? = nil
 ) {
     roots.withUnsafeBufferPointer { roots in
@@ -50,7 +36,7 @@ private let treeBlock = 256
 
 /// One block of elements of the tree.
 private struct TreeSum {
-    let roots: UnsafeBufferPointer<TreeRoot>
+    let roots: UnsafeBufferPointer<SubtreeRoot>
     let at: Int
     let count: Int
 

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// What this process may use of the machine.
@@ -10,6 +11,9 @@ public enum Topology {
         }
         return Array(0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
     }()
+
+    /// Whether this processor runs the instructions that the arithmetic is compiled for: AVX2, FMA and F16C on x86.
+    public static let runsArithmetic = clinux_has_avx2() != 0
 
     /// Bytes of memory the machine has, or that the control group allows when that is less.
     public static func memoryTotal() -> Int {

@@ -1,35 +1,24 @@
+public import Checkpoint
 import Core
-
-/// What a tokenizer asks of a GGUF file's metadata; nil where a key is missing or of another type.
-public protocol GGUFMetadata {
-    /// The text under `key`.
-    func text(_ key: String) -> String?
-    /// The array of texts under `key`.
-    func texts(_ key: String) -> [String]?
-    /// The whole number under `key`.
-    func integer(_ key: String) -> Int?
-    /// The array of whole numbers under `key`.
-    func integers(_ key: String) -> [Int]?
-}
 
 extension Tokenizer {
     /// A tokenizer from a GGUF file's metadata.
-    public init(gguf metadata: some GGUFMetadata) throws {
-        guard let tokens = metadata.texts("tokenizer.ggml.tokens") else {
+    public init(gguf metadata: [String: ConfigValue]) throws {
+        guard let tokens = metadata["tokenizer.ggml.tokens"]?.strings else {
             throw Problem.invalid(
                 "the GGUF file has no tokenizer.ggml.tokens, so text can't become tokens; give token ids")
         }
         // The list is a key of our own: models made here have more stop tokens than GGUF has keys for.
         let ends =
-            ["eos", "eot", "eom"].compactMap { metadata.integer("tokenizer.ggml.\($0)_token_id") }
-            + (metadata.integers("tokenizer.ggml.stop_token_ids") ?? [])
-        let types = metadata.integers("tokenizer.ggml.token_type") ?? []
+            ["eos", "eot", "eom"].compactMap { metadata["tokenizer.ggml.\($0)_token_id"]?.integer }
+            + (metadata["tokenizer.ggml.stop_token_ids"]?.integers ?? [])
+        let types = metadata["tokenizer.ggml.token_type"]?.integers ?? []
         try self.init(
             ggufTokens: tokens, types: types.map { Int32(truncatingIfNeeded: $0) },
-            merges: metadata.texts("tokenizer.ggml.merges") ?? [],
-            pre: metadata.text("tokenizer.ggml.pre") ?? "default",
-            model: metadata.text("tokenizer.ggml.model") ?? "none", endIDs: ends,
-            chatTemplate: metadata.text("tokenizer.chat_template"))
+            merges: metadata["tokenizer.ggml.merges"]?.strings ?? [],
+            pre: metadata["tokenizer.ggml.pre"]?.string ?? "default",
+            model: metadata["tokenizer.ggml.model"]?.string ?? "none", endIDs: ends,
+            chatTemplate: metadata["tokenizer.chat_template"]?.string)
     }
 
     /// A tokenizer from a GGUF file's metadata.

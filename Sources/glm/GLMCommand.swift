@@ -1,7 +1,7 @@
 import ArgumentParser
 import Core
 import Glibc
-import Kernels
+import Threads
 
 /// The command `glm`: one subcommand a file, no logic of its own.
 @main
@@ -17,6 +17,10 @@ struct GLMCommand: AsyncParsableCommand {
     /// Runs the command; exit status 0 done, 1 failed, 2 bad usage; an error is one line that begins with `error:`.
     static func main() async {
         signal(SIGPIPE, SIG_IGN)
+        guard Topology.runsArithmetic else {
+            complain("this processor lacks AVX2, FMA or F16C; run glm on an x86-64 host of 2015 or later")
+            Glibc.exit(1)
+        }
         do {
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

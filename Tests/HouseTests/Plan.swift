@@ -19,7 +19,7 @@ enum Plan {
         // ground
         "Core": Room(rooms: []),
         "Threads": Room(rooms: ["CLinux"], toolchain: system),
-        "Kernels": Room(rooms: ["Core"], toolchain: ["Glibc", "_Builtin_intrinsics"]),
+        "Kernels": Room(rooms: ["Core", "CLinux"], toolchain: ["Glibc", "_Builtin_intrinsics"]),
         // matter
         "Wire": Room(rooms: ["Core", "CWire", "CProtobufC"], toolchain: ["Glibc"]),
         "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CSodium", "CLinux"], toolchain: system),

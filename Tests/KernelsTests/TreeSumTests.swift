@@ -19,7 +19,7 @@ import Testing
         _ leaves: [[Float]?], runs: [Range<Int>], elements: Range<Int>, into out: inout [Float], _ residual: [Float]?
     ) {
         let count = out.count
-        var roots: [TreeRoot] = []
+        var roots: [SubtreeRoot] = []
         var memory: [UnsafeMutablePointer<Float>] = []
         for leaf in runs.flatMap({ Leaves.subtrees(of: $0) }) {
             let own = Array(leaves[leaf])
@@ -27,7 +27,7 @@ import Testing
             let values = UnsafeMutablePointer<Float>.allocate(capacity: count)
             for i in 0..<count { values[i] = tree(own, i) ?? .nan }
             memory.append(values)
-            roots.insert(TreeRoot(leaves: leaf, values: values), at: roots.count / 2)
+            roots.insert(SubtreeRoot(leaves: leaf, values: values), at: roots.count / 2)
         }
         treeSum(roots, elements: elements, into: &out, addingTo: residual)
         for values in memory { values.deallocate() }

@@ -1,4 +1,4 @@
-// CLinux.h: the few Linux calls that Swift's Glibc module does not carry.
+// CLinux.h: the few Linux calls and processor hints that Swift's own modules do not carry.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +30,9 @@ void clinux_die_with_parent(void);
 
 /// One if the processor has AVX2, FMA and F16C.
 int clinux_has_avx2(void);
+
+/// Asks for the cache line of `p`, which may be any address, to be brought near: it will be read soon.
+static inline void clinux_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 
 /// Tells the processor that this is a spin loop.
 static inline void clinux_relax(void) {
