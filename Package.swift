@@ -32,9 +32,9 @@ func room(
 }
 
 /// The tests of one room; `doors` are what the tests import besides.
-func tests(_ name: String, _ doors: [String], resources: [Resource] = []) -> Target {
+func tests(_ name: String, _ doors: [String], packages: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: name, dependencies: doors.map { .byName(name: $0) }, path: "Tests/\(name)", resources: resources,
+        name: name, dependencies: doors.map { .byName(name: $0) } + packages, path: "Tests/\(name)",
         swiftSettings: house)
 }
 
@@ -61,8 +61,8 @@ let package = Package(
         room("Kernels", ["Core", "CLinux"], settings: arithmetic),
         // matter
         room("Wire", ["Core", "CWire", "CProtobufC"]),
-        room("Transport", ["Core", "Threads", "CZeroMQ", "CSodium", "CLinux"]),
-        room("Checkpoint", ["Core", "CLinux", "CSodium"]),
+        room("Transport", ["Core", "Threads", "CZeroMQ", "CLinux"]),
+        room("Checkpoint", ["Core", "CSodium"]),
         room("KVCache", ["Core"]),
         // model
         room("Tokenization", ["Core", "Checkpoint"]),
@@ -74,21 +74,21 @@ let package = Package(
         // services
         room("Telemetry", packages: [.product(name: "Logging", package: "swift-log")]),
         // roles
-        room("Worker", ["Core", "Threads", "GLM", "KVCache", "Checkpoint", "Wire", "Transport", "Telemetry"]),
+        room("Worker", ["Core", "Threads", "GLM", "Checkpoint", "Wire", "Transport"]),
         room(
             "Coordinator",
             [
                 "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire",
-                "Transport", "Telemetry",
+                "Transport",
             ]),
         room(
-            "Gateway", ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
+            "Gateway", ["Core", "Tokenization", "Wire", "Transport"],
             packages: [.product(name: "Hummingbird", package: "hummingbird")]),
         // roof
         .executableTarget(
             name: "glm",
             dependencies: [
-                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Cluster", "Transport", "Telemetry",
+                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Transport", "Telemetry",
                 "Worker", "Coordinator", "Gateway",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -103,6 +103,7 @@ let package = Package(
         tests("HouseTests", []),
         tests("ProcessTests", ["glm", "CZeroMQ"]),
         tests("ThreadsTests", ["Threads"]),
+        tests("TelemetryTests", ["Telemetry"], packages: [.product(name: "Logging", package: "swift-log")]),
         tests("TransportTests", ["Core", "Threads", "Transport"]),
         tests("WireTests", ["Core", "Wire"]),
         tests("GatewayTests", ["Core", "Tokenization", "Gateway"]),

@@ -44,8 +44,6 @@ struct APIError: Error {
         case let error as APIError: self = error
         case let error as Problem: self.init(error)
         case is CancellationError: self.init(Problem(.cancelled, "the client closed the connection before the answer"))
-        case is NIOTooManyBytesError:
-            self.init(status: 413, message: "the request's body is too long; send a shorter one", code: "body_too_long")
         case let error as any HTTPResponseError where error.status == .notFound:
             self.init(
                 status: 404,

@@ -43,12 +43,23 @@ struct Generation: Sendable {
         return try await NIOThreadPool.singleton.runIfActive { try reader(try Self.json(bytes), model) }
     }
 
+    /// A request's body, which stays readable: its end tells that the client has left.
+    func body(of request: inout Request) async throws -> ByteBuffer {
+        do {
+            return try await request.collectBody(upTo: bodyLimit)
+        } catch is NIOTooManyBytesError {
+            throw APIError(
+                status: 413, message: "the request's body is over \(bodyLimit) bytes; send a shorter one",
+                code: "body_too_long")
+        }
+    }
+
     /// Answers a request, whole or as a stream; the job ends when the client leaves.
     func answer(
         _ request: Request, _ reader: @escaping @Sendable (JSONValue, ServedModel) throws -> GenerationRequest
     ) async throws -> Response {
         var request = request
-        let bytes = try await request.collectBody(upTo: bodyLimit)
+        let bytes = try await body(of: &request)
         let body = request.body
         let generation = try await read(bytes, reader)
         let (job, events) = try await service.submit(

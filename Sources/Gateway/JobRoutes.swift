@@ -31,7 +31,8 @@ struct JobRoutes: Sendable {
 
     /// Accepts the body of a chat or a completion as a job of its own.
     private func create(_ request: Request) async throws -> Response {
-        let bytes = try await request.body.collect(upTo: generation.bodyLimit)
+        var request = request
+        let bytes = try await generation.body(of: &request)
         let read = try await generation.read(bytes) { body, model in
             let fields = try Fields(body)
             if fields.value("messages") != nil { return try ChatRoute.read(body, model: model) }

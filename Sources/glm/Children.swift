@@ -73,9 +73,11 @@ final class Child: Sendable {
 
     /// Why it ended.
     var end: Problem {
-        // One that was killed did not say why: its last line is about something else.
-        if let raw = status.withLock({ $0 }), raw & 0x7f != 0 {
-            return .failed("\(name) was killed by signal \(raw & 0x7f)")
+        // One that was killed, or ended because somebody asked for it, did not say why.
+        switch status.withLock({ $0 }) {
+        case 0: return .failed("\(name) was asked to end")
+        case let raw? where raw & 0x7f != 0: return .failed("\(name) was killed by signal \(raw & 0x7f)")
+        default: break
         }
         return .failed("\(name) ended: \(lastWords)")
     }
@@ -159,10 +161,11 @@ struct LocalCluster: Sendable {
             let coordinator = try Coordinator(
                 CoordinatorSettings(model: model, endpoints: [control], layout: layout, weightType: type))
             serving = Task { await coordinator.run() }
+            let memory = share(of: layout.workers)
             for index in 0..<layout.workers {
                 children.append(
                     try Self.worker(
-                        index, of: layout.workers, control: control, model: model, threads: threads, folder: folder.path
+                        index, memory: memory, control: control, model: model, threads: threads, folder: folder.path
                     ))
             }
             while try await !coordinator.isReady() {
@@ -179,12 +182,14 @@ struct LocalCluster: Sendable {
         }
     }
 
-    /// Starts worker `index` of `count` on this machine: each gets its share of the memory that is free.
+    /// What each of `count` workers of this machine may offer: a share of the memory that is free, in bytes.
+    static func share(of count: Int) -> Int { max(Topology.memoryAvailable() / 10 * 8 / count, 1 << 20) }
+
+    /// Starts worker `index` on this machine, which offers `memory` bytes.
     static func worker(
-        _ index: Int, of count: Int, control: String, model: String, threads: Int, folder: String
+        _ index: Int, memory: Int, control: String, model: String, threads: Int, folder: String
     ) throws -> Child {
-        let memory = max(Topology.memoryAvailable() / 10 * 8 / count, 1 << 20)
-        return try Child(
+        try Child(
             "worker-\(index)",
             [
                 "worker", "--coordinator", control, "--name", "worker-\(index)", "--threads", "\(threads)", "--model",

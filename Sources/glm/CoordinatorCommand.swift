@@ -11,6 +11,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "coordinator", abstract: "Shard a model over workers and drive them.")
 
+    @OptionGroup var role: RoleOptions
     @OptionGroup var serving: ServingOptions
 
     @Option(
@@ -27,12 +28,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
     @Flag(help: "Listen without keys where others can reach it.")
     var insecure = false
 
-    @Flag(help: .hidden)
-    var withParent = false
-
     func run() async throws {
-        if withParent { ParentWatch.start() }
         let settings = try Settings.load(config: serving.config)
+        let note = try role.start("coordinator", settings)
         let model = try serving.path(settings)
         let layout = try serving.layout(settings)
         let expected = try workers ?? settings.int("workers") ?? layout?.workers ?? 1
@@ -45,7 +43,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 insecure: try insecure || settings.bool("insecure") ?? false, layout: layout, workers: expected,
                 weightType: try serving.weightType(settings), kvTokens: try serving.kvTokens(settings),
                 chunk: try serving.chunk(settings)
-            ) { Terminal.note($0) })
+            ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
         // Workers hear that the cluster ends: the words need a moment to leave.
         usleep(200_000)

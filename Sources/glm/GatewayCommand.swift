@@ -2,13 +2,14 @@ import ArgumentParser
 import Core
 import Gateway
 import Glibc
-import Telemetry
 import Transport
 
 /// `glm gateway`: the HTTP door of a cluster.
 struct GatewayCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "gateway", abstract: "Serve OpenAI's HTTP interface in front of a coordinator.")
+
+    @OptionGroup var role: RoleOptions
 
     @Option(help: "Where the coordinator listens: tcp://HOST:PORT or ipc://PATH.")
     var coordinator: String?
@@ -25,13 +26,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
     var config: String?
 
-    @Flag(help: .hidden)
-    var withParent = false
-
     func run() async throws {
-        if withParent { ParentWatch.start() }
-        Telemetry.bootstrap(role: "gateway")
         let settings = try Settings.load(config: config)
+        let note = try role.start("gateway", settings)
         guard let coordinator = coordinator ?? settings.string("coordinator") else {
             throw ValidationError("give the coordinator's address with --coordinator tcp://HOST:PORT")
         }
@@ -40,11 +37,11 @@ struct GatewayCommand: AsyncParsableCommand {
         let link = try CoordinatorLink(
             endpoint: coordinator, name: "gateway-\(getpid())",
             security: try Self.security(keys ?? settings.string("keys"))
-        ) { Terminal.note($0) }
+        ) { note($0) }
         defer { link.close() }
         let gateway = try Gateway(
             settings: Gateway.Settings(listen: listen, insecure: isInsecure), service: link)
-        try await gateway.run { Terminal.note("listening at http://\($0)") }
+        try await gateway.run { note("listening at http://\($0)") }
     }
 
     /// The keys in a file, or in the gateways' file of a folder; none when there is no path.

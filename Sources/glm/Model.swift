@@ -67,6 +67,14 @@ struct Model: ParsableCommand {
             return found
         }
 
+        /// Says what was made.
+        func report() throws {
+            let checkpoint = try Checkpoint.open(out)
+            let layers = try Configuration(checkpoint).layers
+            let bytes = checkpoint.tensors.values.reduce(0) { $0 + ($1.byteCount ?? 0) }
+            print("made \(out): \(layers) layers, \(Terminal.bytes(bytes)) of weights, \(checkpoint.format.rawValue)")
+        }
+
         /// The format asked for.
         func fileFormat() throws -> Checkpoint.Format? {
             guard let format else { return nil }
@@ -88,6 +96,7 @@ struct Model: ParsableCommand {
             try NeedleModel.make(
                 folder: target.out, layers: target.layers ?? 2, type: try target.weightType(else: .f32),
                 format: try target.fileFormat())
+            try target.report()
         }
     }
 
@@ -115,6 +124,7 @@ struct Model: ParsableCommand {
                 format: try target.fileFormat(), seed: seed
             ) { line.show($0 >> 20, of: $1 >> 20) }
             line.clear()
+            try target.report()
         }
     }
 }

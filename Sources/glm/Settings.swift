@@ -9,10 +9,9 @@ import TOMLKit
 struct Settings: Sendable {
     /// Every key that the file may have.
     static let keys: Set<String> = [
-        "bind", "cache", "chunk", "context", "coordinator", "gateway", "insecure", "keys", "kv-tokens", "kv-type",
-        "layout", "leaves", "listen", "log-format", "log-level", "max-batch-tokens", "max-tokens", "memory", "model",
-        "name", "seed", "stop", "system", "temperature", "template", "threads", "top-k", "top-p", "type", "wire",
-        "workers",
+        "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys", "kv-tokens", "layout", "listen",
+        "log-format", "log-level", "max-tokens", "memory", "model", "name", "seed", "stop", "system", "temperature",
+        "threads", "top-k", "top-p", "type", "workers",
     ]
 
     /// A value as the file has it.

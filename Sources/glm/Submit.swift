@@ -134,8 +134,13 @@ struct AnswerOptions: ParsableArguments {
             if let value { members.append(.init(name, value)) }
         }
         add("max_tokens", (try maxTokens ?? settings.int("max-tokens")).map { .integer($0) })
-        add("temperature", (try temperature ?? settings.double("temperature")).map { .number("\($0)") })
-        add("top_p", (try topP ?? settings.double("top-p")).map { .number("\($0)") })
+        func addNumber(_ name: String, flag: String, _ given: Double?) throws {
+            guard let number = try given ?? settings.double(flag) else { return }
+            guard number.isFinite else { throw Problem.invalid("--\(flag) \(number): give a number, like 0.7") }
+            add(name, .number("\(number)"))
+        }
+        try addNumber("temperature", flag: "temperature", temperature)
+        try addNumber("top_p", flag: "top-p", topP)
         add("top_k", (try topK ?? settings.int("top-k")).map { .integer($0) })
         add("seed", (try seed ?? settings.int("seed")).map { .integer($0) })
         let stops = stop.isEmpty ? settings.string("stop").map { [$0] } ?? [] : stop

@@ -50,7 +50,8 @@ struct Up: AsyncParsableCommand {
         let folder = try PrivateFolder()
         defer { folder.remove() }
         let household = Household(
-            folder: folder.path, model: model, workerCount: count, threads: threads, coordinator: coordinator,
+            folder: folder.path, model: model, workerCount: count, memory: LocalCluster.share(of: count),
+            threads: threads, coordinator: coordinator,
             gateway: ["--listen", "\(address)"] + (isInsecure ? ["--insecure"] : []), address: "\(address)")
         do {
             try await Interrupt.cancelling { try await household.run() }
@@ -65,6 +66,7 @@ private struct Household: Sendable {
     let folder: String
     let model: String
     let workerCount: Int
+    let memory: Int
     let threads: Int
     let coordinator: [String]
     let gateway: [String]
@@ -90,28 +92,53 @@ private struct Household: Sendable {
 
     private func worker(_ index: Int) throws -> Child {
         try LocalCluster.worker(
-            index, of: workerCount, control: control, model: model, threads: threads, folder: folder)
+            index, memory: memory, control: control, model: model, threads: threads, folder: folder)
     }
 
     private func watch(_ children: inout [Child]) async throws {
         let link = try CoordinatorLink(endpoint: control, name: "up")
         defer { link.close() }
         var view = View(address: address)
-        var quickEnds = 0
+        var returns = [Return](repeating: Return(), count: children.count)
         while true {
             for (index, child) in children.enumerated() where !child.isRunning {
-                let livedBriefly = child.started.duration(to: .now) < .seconds(5)
-                quickEnds = livedBriefly ? quickEnds + 1 : 0
                 // Without coordinator or gateway there is no cluster; a worker that was lost is started again.
-                guard index >= 2, view.wasReady, quickEnds < 3 else { throw child.end }
-                view.say("\(child.end.message); starting it again")
-                children[index] = try worker(index - 2)
+                guard index >= 2, view.wasReady else { throw child.end }
+                if returns[index].time == nil {
+                    let pause = returns[index].plan(after: child.started.duration(to: .now))
+                    let when = pause == .zero ? "" : " in \(pause.components.seconds) s"
+                    view.say("\(child.end.message); starting it again\(when)")
+                }
+                if returns[index].isDue { children[index] = try worker(index - 2) }
             }
             if let status = try? await link.status() {
                 view.show(status)
                 if let problem = view.problem { throw problem }
             }
             try await Task.sleep(for: .milliseconds(view.isReady ? 500 : 50))
+        }
+    }
+}
+
+/// When a worker that ended is started again: at once, or later and later when it ends soon after every start.
+private struct Return {
+    /// The time, or nil when the worker runs.
+    private(set) var time: ContinuousClock.Instant?
+    private var pause = Duration.zero
+
+    /// Plans the return of one that lived for `life`; says how long it waits.
+    mutating func plan(after life: Duration) -> Duration {
+        pause = life > .seconds(5) ? .zero : min(max(pause * 2, .seconds(1)), .seconds(30))
+        time = .now + pause
+        return pause
+    }
+
+    /// Whether the time has come; it is over with that.
+    var isDue: Bool {
+        mutating get {
+            guard let time, time <= .now else { return false }
+            self.time = nil
+            return true
         }
     }
 }

@@ -10,6 +10,8 @@ struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker", abstract: "Compute one slice of the model for a coordinator.")
 
+    @OptionGroup var role: RoleOptions
+
     @Option(help: "Where the coordinator listens: tcp://HOST:PORT or ipc://PATH.")
     var coordinator: String?
 
@@ -43,12 +45,9 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
     var config: String?
 
-    @Flag(help: .hidden)
-    var withParent = false
-
     func run() async throws {
-        if withParent { ParentWatch.start() }
         let settings = try Settings.load(config: config)
+        let note = try role.start("worker", settings)
         guard let coordinator = coordinator ?? settings.string("coordinator") else {
             throw ValidationError("give the coordinator's address with --coordinator tcp://HOST:PORT")
         }
@@ -65,7 +64,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 dataEndpoint: try bind ?? settings.string("bind") ?? Self.dataEndpoint(toward: coordinator),
                 insecure: try insecure || settings.bool("insecure") ?? false,
                 cache: Self.cacheFolder(cache ?? settings.string("cache"))
-            ) { Terminal.note($0) })
+            ) { note($0) })
         try await Interrupt.cancelling {
             try await withTaskCancellationHandler {
                 try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in

@@ -21,6 +21,13 @@ struct DoorsTests {
         }
     }
 
+    @Test("every door is used", arguments: Plan.rooms.keys.sorted())
+    func doorsAreUsed(room: String) throws {
+        let plan = try #require(Plan.rooms[room])
+        let imports = Set(try House.files(of: room).flatMap(\.imports))
+        #expect(plan.rooms.union(plan.packages).subtracting(imports).isEmpty, "\(room) does not need all its doors")
+    }
+
     @Test("Package.swift declares the doors of the plan")
     func packageAgrees() throws {
         let package = try House.lines(of: "\(House.top)/Package.swift").joined(separator: "\n")

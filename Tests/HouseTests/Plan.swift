@@ -22,8 +22,8 @@ enum Plan {
         "Kernels": Room(rooms: ["Core", "CLinux"], toolchain: ["Glibc", "_Builtin_intrinsics"]),
         // matter
         "Wire": Room(rooms: ["Core", "CWire", "CProtobufC"], toolchain: ["Glibc"]),
-        "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CSodium", "CLinux"], toolchain: system),
-        "Checkpoint": Room(rooms: ["Core", "CLinux", "CSodium"], toolchain: json),
+        "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CLinux"], toolchain: system),
+        "Checkpoint": Room(rooms: ["Core", "CSodium"], toolchain: json),
         "KVCache": Room(rooms: ["Core"], toolchain: system),
         // model
         "Tokenization": Room(rooms: ["Core", "Checkpoint"], toolchain: json),
@@ -36,16 +36,16 @@ enum Plan {
         "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
         // roles
         "Worker": Room(
-            rooms: ["Core", "Threads", "GLM", "KVCache", "Checkpoint", "Wire", "Transport", "Telemetry"],
+            rooms: ["Core", "Threads", "GLM", "Checkpoint", "Wire", "Transport"],
             toolchain: json),
         "Coordinator": Room(
             rooms: [
                 "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire",
-                "Transport", "Telemetry",
+                "Transport",
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
+            rooms: ["Core", "Tokenization", "Wire", "Transport"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",
@@ -54,7 +54,7 @@ enum Plan {
         // roof
         "glm": Room(
             rooms: [
-                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Cluster", "Transport", "Telemetry",
+                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Transport", "Telemetry",
                 "Worker", "Coordinator", "Gateway",
             ],
             packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit"],

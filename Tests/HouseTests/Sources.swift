@@ -10,6 +10,9 @@ struct SourceFile {
     /// The lines.
     var lines: [Substring]
 
+    /// The whole text.
+    var text: String { lines.joined(separator: "\n") }
+
     /// The modules imported, whatever stands before the word `import`.
     var imports: [String] {
         lines.compactMap { line in
