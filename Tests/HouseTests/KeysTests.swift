@@ -12,8 +12,8 @@ struct KeysTests {
         let readers = files.map(\.text).joined(separator: "\n")
         let guide = try House.lines(of: "\(House.top)/docs/operations.md").joined(separator: "\n")
         for key in keys {
-            let isRead = ["string", "int", "double", "bool"].contains { readers.contains("settings.\($0)(\"\(key)\")") }
-            #expect(isRead || readers.contains("flag: \"\(key)\""), "no command reads \(key)")
+            let calls = ["string(", "int(", "double(", "bool(", "flag: "]
+            #expect(calls.contains { readers.contains("\($0)\"\(key)\"") }, "no command reads \(key)")
             #expect(guide.contains("`\(key)`"), "docs/operations.md does not explain \(key)")
         }
     }
