@@ -113,8 +113,11 @@ struct RefusalTests {
         let gateway = try Running(
             ["gateway", "--coordinator", control, "--listen", listen, "--keys", scratch.path + "/ours/gateway.key"])
         try await eventually("a cluster that is ready") {
+            for process in [coordinator, gateway, friend] where !process.isRunning {
+                throw Running.Failure(description: "a process ended: \(process.errors)")
+            }
             let status = try await Command.run(["status", "--json", "--gateway", "http://\(listen)"])
-            return status.output.contains("\"state\":\"ready\"") && !status.output.contains("stranger")
+            return status.output.hasPrefix("{\"state\":\"ready\"") && !status.output.contains("stranger")
         }
         for process in [stranger, friend, gateway, coordinator] { try await process.stop() }
     }

@@ -84,7 +84,7 @@ final class TestCluster {
             }
         }
         let status = try await ask(["status", "--json"])
-        return status.status == 0 && status.output.contains("\"state\":\"ready\"")
+        return status.status == 0 && status.output.hasPrefix("{\"state\":\"ready\"")
     }
 
     /// Waits until it serves.
