@@ -99,7 +99,7 @@ let package = Package(
             swiftSettings: house),
         // tests
         tests("KernelsTests", ["Kernels", "Core"]),
-        tests("GLMTests", ["Core", "Checkpoint", "GLM"]),
+        tests("GLMTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
         tests("HouseTests", []),
         tests("ProcessTests", ["glm", "CZeroMQ"]),
         tests("ThreadsTests", ["Threads"]),
@@ -111,7 +111,7 @@ let package = Package(
         tests("SchedulerTests", ["Core", "Scheduler"]),
         tests("RouterTests", ["Core", "Router"]),
         tests("TokenizationTests", ["Core", "Tokenization"]),
-        tests("CheckpointTests", ["Core", "Checkpoint", "GLM"]),
+        tests("CheckpointTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
         tests(
             "CoordinatorTests",
             ["Core", "Threads", "Checkpoint", "GLM", "Tokenization", "Transport", "Wire", "Worker", "Coordinator"]),

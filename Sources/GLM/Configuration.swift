@@ -1,5 +1,6 @@
 public import Checkpoint
 public import Core
+public import Kernels
 
 /// A model's dimensions and habits, as config.json or GGUF metadata give them.
 ///
@@ -36,12 +37,14 @@ public struct Configuration: Sendable, Codable, Hashable {
     public var ffn: Int
     /// Rows of embedding and output.
     public var vocabulary: Int
-    /// The longest sequence.
+    /// The longest sequence: what the model was trained for, or what its scaling stretches that to.
     public var contextLength: Int
     /// What the norms add to the mean square.
     public var eps: Float
     /// The base of the rotary angles.
     public var ropeTheta: Double
+    /// How the rotary angles are stretched; nil is the model's native context.
+    public var ropeScaling: RotaryScaling?
     /// Leading elements of each head that are rotated, in adjacent pairs.
     public var rotaryDim: Int
     /// Whether Q, K and V have biases.
@@ -67,8 +70,9 @@ public struct Configuration: Sendable, Codable, Hashable {
     /// A configuration with these values, unchecked: `Configuration(_:)` reads and checks a checkpoint's.
     init(
         architecture: Architecture, name: String, layers: Int, hidden: Int, heads: Int, kvHeads: Int, headDim: Int,
-        ffn: Int, vocabulary: Int, contextLength: Int, eps: Float, ropeTheta: Double, rotaryDim: Int, qkvBias: Bool,
-        sandwichNorms: Bool, tiedEmbeddings: Bool, stopTokens: [TokenID], warnings: [String] = []
+        ffn: Int, vocabulary: Int, contextLength: Int, eps: Float, ropeTheta: Double, ropeScaling: RotaryScaling? = nil,
+        rotaryDim: Int, qkvBias: Bool, sandwichNorms: Bool, tiedEmbeddings: Bool, stopTokens: [TokenID],
+        warnings: [String] = []
     ) {
         self.architecture = architecture
         self.name = name
@@ -82,6 +86,7 @@ public struct Configuration: Sendable, Codable, Hashable {
         self.contextLength = contextLength
         self.eps = eps
         self.ropeTheta = ropeTheta
+        self.ropeScaling = ropeScaling
         self.rotaryDim = rotaryDim
         self.qkvBias = qkvBias
         self.sandwichNorms = sandwichNorms
@@ -108,6 +113,9 @@ public struct Configuration: Sendable, Codable, Hashable {
             throw Problem.invalid(
                 "a model of \(heads) heads, \(kvHeads) KV heads and \(rotaryDim) rotated elements cannot be")
         }
+        if let scaling = ropeScaling, !isScalable || !scaling.isInBounds {
+            throw Problem.invalid("a model's rotary scaling is out of bounds; do all processes run the same version?")
+        }
     }
 
     /// What no single key can get wrong alone.
@@ -121,6 +129,9 @@ public struct Configuration: Sendable, Codable, Hashable {
         guard rotaryDim % 2 == 0, rotaryDim >= 2, rotaryDim <= headDim else {
             throw source.problem(
                 "\(rotaryDim) of \(headDim) elements of a head would be rotated, expected an even part")
+        }
+        guard ropeScaling == nil || isScalable else {
+            throw source.problem("a rotary base of \(ropeTheta) over \(rotaryDim) elements cannot be scaled")
         }
         for token in stopTokens where token < 0 || token >= vocabulary {
             throw source.problem("the stop token \(token) is outside the vocabulary of \(vocabulary)")
@@ -137,29 +148,42 @@ enum Bounds {
     static let ffn = 1...1_048_576
     static let vocabulary = 1...4_194_304
     static let context = 1...(1 << 30)
+    static let ropeFactor = 1.0...4096
+    static let attentionFactor = 1e-3...1e3
+    /// Turns of a pair of rotated elements within a context: YaRN's beta.
+    static let turns = 1e-3...1e6
 }
 
 /// Reads keys of a checkpoint's configuration; its problems name the key as the file spells it.
 struct ConfigurationSource {
     private let values: [String: ConfigValue]
     private let file: String
+    /// What stands before a key in messages: the object's name and a dot.
+    private let prefix: String
 
     init(_ checkpoint: Checkpoint) {
         values = checkpoint.config
+        prefix = ""
         switch checkpoint.format {
         case .safetensors: file = checkpoint.folder + "config.json"
         case .gguf: file = checkpoint.path
         }
     }
 
-    /// The keys of an object inside.
-    init(_ values: [String: ConfigValue], of outer: ConfigurationSource) {
+    /// The keys of the object `name` inside.
+    private init(_ values: [String: ConfigValue], named name: String, of outer: ConfigurationSource) {
         self.values = values
         file = outer.file
+        prefix = outer.prefix + name + "."
     }
 
     /// A problem with this configuration.
     func problem(_ what: String) -> Problem { Problem.invalid("\(file): \(what)") }
+
+    /// The problem that a key is not there.
+    func missing(_ key: String) -> Problem {
+        problem("\(prefix)\(key) is missing; is this the model's own configuration?")
+    }
 
     /// The value of the first of `keys` that is there and not null.
     func value(_ keys: [String]) -> (key: String, value: ConfigValue)? {
@@ -180,16 +204,15 @@ struct ConfigurationSource {
         guard let (key, value) = value(keys) else { return nil }
         guard let number = value.integer, bounds.contains(number) else {
             throw problem(
-                "\(key) is \(value.summary), expected a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
+                "\(prefix)\(key) is \(value.summary), expected a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"
+            )
         }
         return number
     }
 
     /// A whole number in `bounds` that must be there.
     func required(_ keys: String..., in bounds: ClosedRange<Int>) throws -> Int {
-        guard let (key, _) = value(keys), let number = try integer(key, in: bounds) else {
-            throw problem("\(keys[0]) is missing; is this the model's own configuration?")
-        }
+        guard let (key, _) = value(keys), let number = try integer(key, in: bounds) else { throw missing(keys[0]) }
         return number
     }
 
@@ -198,7 +221,8 @@ struct ConfigurationSource {
         guard let (key, value) = value(keys) else { return nil }
         guard let number = value.number, bounds.contains(number) else {
             throw problem(
-                "\(key) is \(value.summary), expected a number from \(bounds.lowerBound) to \(bounds.upperBound)")
+                "\(prefix)\(key) is \(value.summary), expected a number from \(bounds.lowerBound) to \(bounds.upperBound)"
+            )
         }
         return number
     }
@@ -206,22 +230,26 @@ struct ConfigurationSource {
     /// A truth value; nil stands for a missing key.
     func bool(_ key: String) throws -> Bool? {
         guard let (_, value) = value([key]) else { return nil }
-        guard let truth = value.bool else { throw problem("\(key) is \(value.summary), expected true or false") }
+        guard let truth = value.bool else {
+            throw problem("\(prefix)\(key) is \(value.summary), expected true or false")
+        }
         return truth
     }
 
     /// A text; nil stands for a missing key.
     func string(_ key: String) throws -> String? {
         guard let (_, value) = value([key]) else { return nil }
-        guard let text = value.string else { throw problem("\(key) is \(value.summary), expected a text") }
+        guard let text = value.string else { throw problem("\(prefix)\(key) is \(value.summary), expected a text") }
         return text
     }
 
     /// An object; nil stands for a missing key.
     func object(_ key: String) throws -> ConfigurationSource? {
         guard let (_, value) = value([key]) else { return nil }
-        guard let members = value.object else { throw problem("\(key) is \(value.summary), expected an object") }
-        return ConfigurationSource(members, of: self)
+        guard let members = value.object else {
+            throw problem("\(prefix)\(key) is \(value.summary), expected an object")
+        }
+        return ConfigurationSource(members, named: key, of: self)
     }
 
     /// Token ids: one number, or a list of them.
@@ -230,7 +258,7 @@ struct ConfigurationSource {
         let numbers = value.integer.map { [$0] } ?? value.integers
         let tokens = numbers?.compactMap { TokenID(exactly: $0) }
         guard let tokens, tokens.count == numbers?.count, tokens.count <= 1024 else {
-            throw problem("\(key) is \(value.summary), expected token ids")
+            throw problem("\(prefix)\(key) is \(value.summary), expected token ids")
         }
         return tokens
     }

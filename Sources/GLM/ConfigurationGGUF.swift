@@ -24,13 +24,14 @@ extension Configuration {
         guard Bounds.headDim.contains(headDim), valueDim == headDim else {
             throw source.problem("heads of \(headDim) for keys and \(valueDim) for values are not supported")
         }
-        let context = try source.required("\(prefix).context_length", in: Bounds.context)
+        let context = try Self.context(
+            source.required("\(prefix).context_length", in: Bounds.context), gguf: source, prefix: prefix)
         let thetaKey = "\(prefix).rope.freq_base"
         var theta = try source.number(thetaKey, in: 1...1e12) ?? 10_000
-        var warnings: [String] = []
+        var warnings = context.warnings
         if architecture == .chatglm, try source.bool("chatglm.rope.literal") != true {
             theta = Self.correctedTheta(
-                theta, context: context, key: thetaKey, literal: "chatglm.rope.literal", &warnings)
+                theta, context: context.original, key: thetaKey, literal: "chatglm.rope.literal", &warnings)
         }
         let vocabulary = try Self.vocabulary(source, checkpoint)
         let fullRotary = architecture == .llama ? headDim : headDim / 2
@@ -39,9 +40,9 @@ extension Configuration {
             layers: try source.required("\(prefix).block_count", in: Bounds.layers), hidden: hidden, heads: heads,
             kvHeads: try source.integer("\(prefix).attention.head_count_kv", in: Bounds.heads) ?? heads,
             headDim: headDim, ffn: try source.required("\(prefix).feed_forward_length", in: Bounds.ffn),
-            vocabulary: vocabulary, contextLength: context,
+            vocabulary: vocabulary, contextLength: context.length,
             eps: Float(try source.number("\(prefix).attention.layer_norm_rms_epsilon", in: 0...1) ?? 1e-5),
-            ropeTheta: theta,
+            ropeTheta: theta, ropeScaling: context.scaling,
             rotaryDim: try source.integer("\(prefix).rope.dimension_count", in: Bounds.headDim) ?? fullRotary,
             qkvBias: checkpoint.tensors["blk.0.attn_qkv.bias"] != nil || checkpoint.tensors["blk.0.attn_q.bias"] != nil,
             sandwichNorms: architecture == .glm4, tiedEmbeddings: checkpoint.tensors["output.weight"] == nil,
@@ -52,9 +53,6 @@ extension Configuration {
     private static func refuse(
         _ prefix: String, in source: ConfigurationSource, tensors: [String: TensorInfo]
     ) throws {
-        if let scaling = try source.string("\(prefix).rope.scaling.type"), scaling != "none" {
-            throw source.problem("\(prefix).rope.scaling.type \(scaling.printable) is not supported")
-        }
         for key in ["expert_count", "attention.sliding_window"] {
             if let count = try source.integer("\(prefix).\(key)", in: 0...Int.max), count > 0 {
                 throw source.problem("\(prefix).\(key) is \(count), which is not supported")

@@ -12,7 +12,7 @@ extension Configuration {
         guard let type, ["chatglm", "glm", "glm4"].contains(type) else {
             throw source.problem("model_type is \(type?.printable ?? "missing"), expected chatglm, glm or glm4")
         }
-        for key in ["vision_config", "rope_scaling", "quantization_config", "pre_seq_len", "quantization_bit"] {
+        for key in ["vision_config", "quantization_config", "pre_seq_len", "quantization_bit"] {
             try Self.refuse(key, in: source)
         }
         self = type == "chatglm" ? try Self.original(source) : try Self.huggingFace(source, glm4: type == "glm4")
@@ -25,12 +25,6 @@ extension Configuration {
     private static func refuse(_ key: String, in source: ConfigurationSource) throws {
         guard let (_, value) = source.value([key]) else { return }
         switch key {
-        case "rope_scaling":
-            let scaling = try source.object(key)
-            let type = try scaling?.string("rope_type") ?? scaling?.string("type") ?? "unknown"
-            if type == "default" { return }
-            throw source.problem(
-                "rope_scaling \(type.printable) is not supported; remove it to run within the native context")
         case "vision_config":
             throw source.problem("vision_config: this is a multi-modal model, only text models are supported")
         case "pre_seq_len":
@@ -63,6 +57,7 @@ extension Configuration {
         let headDim = try source.integer("kv_channels", in: Bounds.headDim) ?? 128
         let grouped = try source.bool("multi_query_attention") ?? false
         let groups = try source.integer("multi_query_group_num", in: Bounds.heads) ?? 1
+        let context = try context(source.integer("seq_length", in: Bounds.context) ?? 2048, configJSON: source)
         let ratio = try source.number("rope_ratio", in: 1e-3...1e9) ?? 1
         return Configuration(
             architecture: .chatglm, name: "", layers: layers,
@@ -70,10 +65,11 @@ extension Configuration {
             kvHeads: grouped ? groups : heads, headDim: headDim,
             ffn: try source.required("ffn_hidden_size", in: Bounds.ffn),
             vocabulary: try source.required("padded_vocab_size", "vocab_size", in: Bounds.vocabulary),
-            contextLength: try source.integer("seq_length", in: Bounds.context) ?? 2048,
+            contextLength: context.length,
             eps: Float(try source.number("layernorm_epsilon", in: 0...1) ?? 1e-5), ropeTheta: 10_000 * ratio,
-            rotaryDim: headDim / 2, qkvBias: try source.bool("add_qkv_bias") ?? false, sandwichNorms: false,
-            tiedEmbeddings: try source.bool("tie_word_embeddings") ?? false, stopTokens: [])
+            ropeScaling: context.scaling, rotaryDim: headDim / 2, qkvBias: try source.bool("add_qkv_bias") ?? false,
+            sandwichNorms: false, tiedEmbeddings: try source.bool("tie_word_embeddings") ?? false, stopTokens: [],
+            warnings: context.warnings)
     }
 
     /// Keys of `GlmConfig` and `Glm4Config`, with their defaults.
@@ -83,9 +79,6 @@ extension Configuration {
         }
         // Newer files keep the rotary keys in an object of their own.
         let rope = try source.object("rope_parameters")
-        if let type = try rope?.string("rope_type"), type != "default" {
-            throw source.problem("rope_parameters: rope_type \(type.printable) is not supported; expected default")
-        }
         let partialBounds = 0.0...1.0
         let partial =
             try rope?.number("partial_rotary_factor", in: partialBounds)
@@ -99,19 +92,22 @@ extension Configuration {
         guard Bounds.headDim.contains(headDim) else {
             throw source.problem("head_dim is missing and hidden_size \(hidden) gives \(headDim) for \(heads) heads")
         }
-        let context = try source.integer("max_position_embeddings", in: Bounds.context) ?? (glm4 ? 32_768 : 131_072)
-        var warnings: [String] = []
+        let context = try context(
+            source.integer("max_position_embeddings", in: Bounds.context) ?? (glm4 ? 32_768 : 131_072),
+            configJSON: source)
+        var warnings = context.warnings
         if !glm4, try source.bool("rope_literal") != true {
-            theta = correctedTheta(theta, context: context, key: "rope_theta", literal: "rope_literal", &warnings)
+            theta = correctedTheta(
+                theta, context: context.original, key: "rope_theta", literal: "rope_literal", &warnings)
         }
         return Configuration(
             architecture: glm4 ? .glm4 : .glm, name: "",
             layers: try source.required("num_hidden_layers", in: Bounds.layers), hidden: hidden, heads: heads,
             kvHeads: try source.required("num_key_value_heads", in: Bounds.heads), headDim: headDim,
             ffn: try source.required("intermediate_size", in: Bounds.ffn),
-            vocabulary: try source.required("vocab_size", in: Bounds.vocabulary), contextLength: context,
+            vocabulary: try source.required("vocab_size", in: Bounds.vocabulary), contextLength: context.length,
             eps: Float(try source.number("rms_norm_eps", in: 0...1) ?? (glm4 ? 1e-5 : 1.5625e-7)), ropeTheta: theta,
-            rotaryDim: Int((Double(headDim) * partial).rounded(.down)),
+            ropeScaling: context.scaling, rotaryDim: Int((Double(headDim) * partial).rounded(.down)),
             qkvBias: try source.bool("attention_bias") ?? true, sandwichNorms: glm4,
             tiedEmbeddings: try source.bool("tie_word_embeddings") ?? false, stopTokens: [], warnings: warnings)
     }

@@ -68,7 +68,8 @@ public final class Stage {
             layers: slice.layers.count, kvHeads: shares.kvHeads.count,
             pageBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType),
             capacity: (kvTokens + Slots.pageTokens - 1) / Slots.pageTokens)
-        rotary = RotaryTable(base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim)
+        rotary = RotaryTable(
+            base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim, scaling: configuration.ropeScaling)
         let group = configuration.heads / configuration.kvHeads
         scratch = try Scratch(
             Scratch.Shape(

@@ -2,22 +2,30 @@ import Glibc
 
 /// The angles of the rotary position embedding: adjacent pairs, the first `rotaryDim` dimensions of a head.
 ///
-/// Theta is formed as the reference forms it (f32 exponent, f32 power, f32 reciprocal), an angle is one f32 product, and its
-/// cosine and sine are those of that f32 number, right to f32 rounding. Exacter angles would be other angles than
-/// the model was trained with.
+/// Theta is formed as the reference forms it (f32 base and exponent, f32 power, f32 reciprocal), an angle is one f32
+/// product, and its cosine and sine are those of that f32 number, right to f32 rounding. Exacter angles would be other
+/// angles than the model was trained with.
 public struct RotaryTable: Sendable {
-    /// theta_i = base^(-2i / rotaryDim).
+    /// theta_i = base^(-2i / rotaryDim), scaled where a scaling is configured.
     public let inverseFrequencies: [Float]  // [rotaryDim / 2]
+    /// What every cosine and sine is multiplied by: 1 without a scaling.
+    public let attentionFactor: Float
 
     /// The table for `rotaryDim` (even) rotated dimensions.
-    public init(base: Double, rotaryDim: Int) {
-        inverseFrequencies = (0..<rotaryDim / 2).map { i in
-            let exponent = Float(2 * i) / Float(rotaryDim)
-            return 1 / Float(pow(base, Double(exponent)))
+    ///
+    /// - Parameter scaling: How the model was stretched beyond the context of its training.
+    public init(base: Double, rotaryDim: Int, scaling: RotaryScaling? = nil) {
+        let base = scaling?.base(base, rotaryDim: rotaryDim) ?? base
+        // The reference's power takes its base in f32, too.
+        let powers = (0..<rotaryDim / 2).map { i in
+            Float(pow(Double(Float(base)), Double(Float(2 * i) / Float(rotaryDim))))
         }
+        inverseFrequencies =
+            scaling?.inverseFrequencies(powers: powers, base: base, rotaryDim: rotaryDim) ?? powers.map { 1 / $0 }
+        attentionFactor = scaling.map { Float($0.attentionFactor) } ?? 1
     }
 
-    /// Writes the cosine and sine of each pair's angle at `position` (up to 1,048,575).
+    /// Writes the cosine and sine of each pair's angle at `position`, times the attention factor.
     ///
     /// - Shapes: `cos`, `sin` [rotaryDim / 2].
     public func angles(
@@ -27,8 +35,8 @@ public struct RotaryTable: Sendable {
         inverseFrequencies.withUnsafeBufferPointer { thetas in
             for i in 0..<thetas.count {
                 let (c, s) = cosineAndSine(p * thetas[i])
-                cos[i] = c
-                sin[i] = s
+                cos[i] = c * attentionFactor
+                sin[i] = s * attentionFactor
             }
         }
     }
@@ -65,16 +73,20 @@ public func applyRotary(
     }
 }
 
-/// The cosine and sine of an angle from 0 to 2^20, each rounded to f32 once.
+/// The cosine and sine of an angle from 0 to 2^30, each the f32 number nearest to the true value.
 ///
-/// In Double: the angle less the nearest multiple n of pi / 2, which is taken away in three parts (n times the first two is
-/// exact for n < 2^21), then the Taylor series on |r| <= pi / 4.
+/// In Double: the angle less the nearest multiple n of pi / 2, which is taken away in three parts, each with one FMA, then
+/// the Taylor series on |r| <= pi / 4. r and both results keep what their Double rounds away: the sine of 9830.3984375
+/// lies so near the middle of two f32 numbers that the Double nearest to it is that middle. Every f32 angle was tried:
+/// the 36 that come within 12 units of a Double of such a middle round as 300-bit arithmetic says.
 public func cosineAndSine(_ angle: Float) -> (cosine: Float, sine: Float) {
     let x = Double(angle)
     let n = (x * 0x1.45f306dc9c883p-1).rounded(.toNearestOrEven)
-    let r = x.addingProduct(-n, 0x1.921fb544p+0)
-        .addingProduct(-n, 0x1.0b4611a6p-34)
-        .addingProduct(-n, 0x1.3198a2e037073p-69)
+    let first = x.addingProduct(-n, 0x1.921fb544p+0)
+    let second = first.addingProduct(-n, 0x1.0b4611a6p-34)
+    let rest = (first - second).addingProduct(-n, 0x1.0b4611a6p-34).addingProduct(-n, 0x1.3198a2e037073p-69)
+    let r = second + rest
+    let tail = rest - (r - second)
     let z = r * r
     var s = 1.0 / 355_687_428_096_000  // 17!
     s = (-1.0 / 1_307_674_368_000).addingProduct(s, z)
@@ -84,7 +96,6 @@ public func cosineAndSine(_ angle: Float) -> (cosine: Float, sine: Float) {
     s = (-1.0 / 5_040).addingProduct(s, z)
     s = (1.0 / 120).addingProduct(s, z)
     s = (-1.0 / 6).addingProduct(s, z)
-    let sine = r.addingProduct(r * z, s)
     var c = 1.0 / 20_922_789_888_000  // 16!
     c = (-1.0 / 87_178_291_200).addingProduct(c, z)
     c = (1.0 / 479_001_600).addingProduct(c, z)
@@ -93,11 +104,22 @@ public func cosineAndSine(_ angle: Float) -> (cosine: Float, sine: Float) {
     c = (-1.0 / 720).addingProduct(c, z)
     c = (1.0 / 24).addingProduct(c, z)
     c = (-1.0 / 2).addingProduct(c, z)
-    let cosine = 1.0.addingProduct(c, z)
+    let lessOne = (c * z).addingProduct(-r, tail)
+    let lessR = (r * z * s).addingProduct(tail, 1 + lessOne)
+    let cosine = roundedSum(1, lessOne)
+    let sine = roundedSum(r, lessR)
     switch Int(n) & 3 {
-    case 0: return (Float(cosine), Float(sine))
-    case 1: return (Float(-sine), Float(cosine))
-    case 2: return (Float(-cosine), Float(-sine))
-    default: return (Float(sine), Float(-cosine))
+    case 0: return (cosine, sine)
+    case 1: return (-sine, cosine)
+    case 2: return (-cosine, -sine)
+    default: return (sine, -cosine)
     }
+}
+
+/// a + b (|a| >= |b|) rounded to f32 once: a Double in the middle of two f32 numbers goes the way of what it lost.
+private func roundedSum(_ a: Double, _ b: Double) -> Float {
+    let sum = a + b
+    let lost = b - (sum - a)
+    guard sum.bitPattern & 0x1FFF_FFFF == 0x1000_0000, lost != 0 else { return Float(sum) }
+    return Float(Double(bitPattern: (sum < 0) == (lost < 0) ? sum.bitPattern &+ 1 : sum.bitPattern &- 1))
 }

@@ -175,7 +175,7 @@ private struct Inspection: Encodable {
             ["path", path], ["format", format], ["architecture", c.architecture.rawValue], ["layers", "\(c.layers)"],
             ["hidden", "\(c.hidden)"], ["heads", "\(c.heads) x \(c.headDim), \(c.kvHeads) KV"],
             ["feed-forward", "\(c.ffn)"], ["vocabulary", "\(c.vocabulary)"],
-            ["rotary", "\(c.rotaryDim) of \(c.headDim), base \(c.ropeTheta)"], ["norm epsilon", "\(c.eps)"],
+            ["rotary", c.rotarySummary], ["norm epsilon", "\(c.eps)"],
             ["context", "\(c.contextLength) tokens"], ["parameters", "\(parameters)"],
             ["size", Terminal.bytes(bytes)],
             ["stored as", types.map { "\($0.type) (\($0.tensors))" }.joined(separator: ", ")],

@@ -6,24 +6,10 @@ import Testing
 
 @Suite("Configurations")
 struct ConfigurationTests {
-    /// The configuration of a golden folder with some lines of its config.json replaced.
-    private func configuration(
-        of golden: String = "glm-hf-f32", replacing changes: [(String, String)]
-    ) throws -> Configuration {
-        let folder = try TemporaryFolder()
-        try folder.link(to: Goldens.folder + golden, except: "config.json")
-        let file = URL(filePath: Goldens.folder + golden + "/config.json")
-        var text = String(decoding: try Data(contentsOf: file), as: UTF8.self)
-        for (old, new) in changes {
-            try #require(text.contains(old))
-            text = text.replacing(old, with: new)
-        }
-        try folder.write("config.json", text)
-        return try Configuration(try Checkpoint.open(folder.path))
-    }
-
     private func message(of golden: String = "glm-hf-f32", replacing changes: [(String, String)]) throws -> String {
-        let problem = #expect(throws: Problem.self) { try configuration(of: golden, replacing: changes) }
+        let problem = #expect(throws: Problem.self) {
+            try TemporaryFolder.configuration(of: golden, replacing: changes)
+        }
         return problem?.message ?? ""
     }
 
@@ -59,14 +45,16 @@ struct ConfigurationTests {
     @Test("a converted GLM-4-9B-Chat gets the base its weights were trained with, and a warning")
     func correctedBase() throws {
         let long = ("\"max_position_embeddings\": 4096", "\"max_position_embeddings\": 131072")
-        let corrected = try configuration(replacing: [long])
+        let corrected = try TemporaryFolder.configuration(replacing: [long])
         #expect(corrected.ropeTheta == 5_000_000)
         #expect(corrected.warnings.count == 1 && corrected.warnings[0].contains("rope_literal"))
-        let million = try configuration(replacing: [(long.0, "\"max_position_embeddings\": 1048576")])
+        let million = try TemporaryFolder.configuration(replacing: [(long.0, "\"max_position_embeddings\": 1048576")])
         #expect(million.ropeTheta == 100_000_000)
-        let literal = try configuration(replacing: [(long.0, long.1 + ", \"rope_literal\": true")])
+        let literal = try TemporaryFolder.configuration(replacing: [(long.0, long.1 + ", \"rope_literal\": true")])
         #expect(literal.ropeTheta == 10_000 && literal.warnings.isEmpty)
-        let other = try configuration(replacing: [long, ("\"rope_theta\": 10000.0", "\"rope_theta\": 20000.0")])
+        let other = try TemporaryFolder.configuration(replacing: [
+            long, ("\"rope_theta\": 10000.0", "\"rope_theta\": 20000.0"),
+        ])
         #expect(other.ropeTheta == 20_000 && other.warnings.isEmpty)
     }
 
@@ -74,11 +62,13 @@ struct ConfigurationTests {
         "what the forward pass cannot do is refused by name",
         arguments: [
             ("glm-hf-f32", "\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\"", "hidden_act"),
-            ("glm-hf-f32", "\"use_cache\": true", "\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4.0}", "yarn"),
             ("glm-hf-f32", "\"use_cache\": true", "\"vision_config\": {}", "multi-modal"),
             ("glm-hf-f32", "\"use_cache\": true", "\"quantization_config\": {\"bits\": 4}", "quantization_config"),
             ("glm-hf-f32", "\"model_type\": \"glm\"", "\"model_type\": \"glm4_moe\"", "glm4_moe"),
-            ("glm-hf-bf16-sharded", "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", "yarn"),
+            (
+                "glm-hf-bf16-sharded", "\"rope_type\": \"default\"", "\"rope_type\": \"llama3\"",
+                "rope_parameters.rope_type llama3 is not supported; expected linear, yarn, ntk"
+            ),
             ("chatglm-original-1", "\"original_rope\": true", "\"original_rope\": false", "original_rope"),
             ("chatglm-original-1", "\"add_bias_linear\": false", "\"add_bias_linear\": true", "add_bias_linear"),
             ("chatglm-original-1", "\"post_layer_norm\": true", "\"post_layer_norm\": false", "post_layer_norm"),
@@ -131,7 +121,7 @@ struct ConfigurationTests {
 
     @Test("the original layout's keys have the original code's defaults")
     func originalDefaults() throws {
-        let plain = try configuration(
+        let plain = try TemporaryFolder.configuration(
             of: "chatglm-original-2",
             replacing: [
                 ("\"rope_ratio\": 500", "\"comment\": null"), ("\"kv_channels\": 16,", ""),
@@ -145,39 +135,10 @@ struct ConfigurationTests {
 
     // MARK: GGUF
 
-    /// A llama-like GGUF model without weights worth a name.
-    private func llama(
-        in folder: TemporaryFolder, metadata extra: [(key: String, value: GGUFField)] = [], tensor: TensorInfo? = nil
-    ) throws -> String {
-        var tensors = [
-            TensorInfo(name: "token_embd.weight", type: .f32, shape: [40, 24]),
-            TensorInfo(name: "output_norm.weight", type: .f32, shape: [24]),
-        ]
-        for (name, shape) in [
-            ("attn_norm", [24]), ("attn_q", [24, 24]), ("attn_k", [8, 24]), ("attn_v", [8, 24]),
-            ("attn_output", [24, 24]), ("ffn_norm", [24]), ("ffn_gate", [32, 24]), ("ffn_up", [32, 24]),
-            ("ffn_down", [24, 32]),
-        ] { tensors.append(TensorInfo(name: "blk.0.\(name).weight", type: .f32, shape: shape)) }
-        if let tensor { tensors.append(tensor) }
-        let path = folder.path + "/small.gguf"
-        let writer = try TensorFileWriter(
-            gguf: path, tensors: tensors,
-            metadata: [
-                ("general.architecture", .string("llama")), ("llama.block_count", .u32(1)),
-                ("llama.context_length", .u32(64)), ("llama.embedding_length", .u32(24)),
-                ("llama.feed_forward_length", .u32(32)), ("llama.attention.head_count", .u32(3)),
-                ("llama.attention.head_count_kv", .u32(1)), ("llama.attention.layer_norm_rms_epsilon", .f32(1e-5)),
-                ("tokenizer.ggml.eos_token_id", .u32(2)),
-            ] + extra)
-        for info in tensors { try writer.write([UInt8](repeating: 0, count: info.byteCount ?? 0)) }
-        try writer.finish()
-        return path
-    }
-
     @Test("a llama file has full rotary dimensions, no biases, tied embeddings and a gate of its own")
     func llamaFile() throws {
         let folder = try TemporaryFolder()
-        let description = try ModelDescription(try Checkpoint.open(try llama(in: folder)))
+        let description = try ModelDescription(try Checkpoint.open(try folder.llama()))
         let c = description.configuration
         #expect(c.architecture == .llama && c.name == "small")
         #expect([c.heads, c.kvHeads, c.headDim, c.rotaryDim] == [3, 1, 8, 8])
@@ -195,15 +156,18 @@ struct ConfigurationTests {
         let frequencies = TensorInfo(name: "rope_freqs.weight", type: .f32, shape: [4])
         let bias = TensorInfo(name: "blk.0.attn_q.bias", type: .f32, shape: [24])
         let cases: [(String, () throws -> String)] = [
-            ("rope_freqs.weight", { try llama(in: folder, tensor: frequencies) }),
-            ("blk.0.attn_q.bias", { try llama(in: folder, tensor: bias) }),
-            ("llama.expert_count", { try llama(in: folder, metadata: [("llama.expert_count", .u32(8))]) }),
-            ("yarn", { try llama(in: folder, metadata: [("llama.rope.scaling.type", .string("yarn"))]) }),
+            ("rope_freqs.weight", { try folder.llama(tensor: frequencies) }),
+            ("blk.0.attn_q.bias", { try folder.llama(tensor: bias) }),
+            ("llama.expert_count", { try folder.llama(metadata: [("llama.expert_count", .u32(8))]) }),
+            (
+                "llama.rope.scaling.type longrope",
+                { try folder.llama(metadata: [("llama.rope.scaling.type", .string("longrope"))]) }
+            ),
             (
                 "tokenizer.ggml.tokens",
                 {
-                    try llama(
-                        in: folder, metadata: [("tokenizer.ggml.tokens", .strings(Array(repeating: "x", count: 41)))])
+                    try folder.llama(
+                        metadata: [("tokenizer.ggml.tokens", .strings(Array(repeating: "x", count: 41)))])
                 }
             ),
         ]

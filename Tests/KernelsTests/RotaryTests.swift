@@ -10,6 +10,49 @@ import Testing
         #expect(found.sine.bitPattern == sine)
     }
 
+    /// Where the kernel and the twin differ, or the twin cannot tell.
+    private func faults(_ angles: some Sequence<Float>) -> [Float] {
+        angles.filter { angle in
+            let (found, twin) = (cosineAndSine(angle), CircleTwin(angle))
+            return found.cosine.bitPattern != twin.cosine.float.bitPattern || found.sine != twin.sine.float
+                || twin.cosine.isDoubtful || twin.sine.isDoubtful
+        }
+    }
+
+    @Test(
+        "every angle of the 1M model is right to f32 rounding",
+        arguments: [0, 1, 63, 4095, 131_071, 524_287, 1_048_575])
+    func million(position: Int) {
+        // GLM-4-9B-Chat-1M: 64 rotated dimensions, base 10000, rope_ratio 10000.
+        let table = RotaryTable(base: 10_000 * 10_000, rotaryDim: 64)
+        #expect(table.inverseFrequencies.map(\.bitPattern) == millionThetas)
+        #expect(faults(table.inverseFrequencies.map { Float(position) * $0 }) == [])
+        var cos = [Float](repeating: 0, count: 32)
+        var sin = cos
+        table.angles(position: position, into: &cos, &sin)
+        for (i, theta) in table.inverseFrequencies.enumerated() {
+            let twin = CircleTwin(Float(position) * theta)
+            #expect(cos[i] == twin.cosine.float && sin[i] == twin.sine.float)
+        }
+    }
+
+    @Test("100,000 random angles up to 1.1 million are right to f32 rounding, and so are random bits up to 2^30")
+    func random() {
+        var draws = Draws(7)
+        #expect(faults((0..<100_000).map { _ in Float(Double(draws.next() >> 11) * 0x1p-53 * 1.1e6) }) == [])
+        let (least, most) = (Int(Float(0x1p-40).bitPattern), Int(Float(0x1p30).bitPattern))
+        #expect(faults((0..<50_000).map { _ in Float(bitPattern: UInt32(least + draws.below(most - least))) }) == [])
+    }
+
+    @Test("the angles whose cosine or sine lies nearest to the middle of two f32 numbers round the right way")
+    func middles() {
+        // Of all f32 angles up to 2^30; the first is 0.35 units of a Double from its middle.
+        let angles: [UInt32] = [
+            0x4619_9998, 0x3C10_7FE6, 0x4371_ADE3, 0x3980_0000, 0x4247_90CE, 0x3A54_4395, 0x3EF3_830F, 0x45A8_ABB3,
+        ]
+        #expect(faults(angles.map(Float.init(bitPattern:))) == [])
+    }
+
     @Test("theta is formed in f32 and an angle is one f32 product")
     func table() {
         let table = RotaryTable(base: 5e6, rotaryDim: 64)
@@ -44,6 +87,14 @@ import Testing
         #expect(found == expected)
     }
 }
+
+/// The thetas of the 1M model as bits: numpy's f32 quotients of powers from 200-bit arithmetic (mpmath).
+private let millionThetas: [UInt32] = [
+    0x3F80_0000, 0x3F0F_F59A, 0x3EA1_E89B, 0x3E36_1887, 0x3DCC_CCCD, 0x3D66_55C2, 0x3D01_86E3, 0x3C91_AD39,
+    0x3C23_D70A, 0x3BB8_449C, 0x3B4F_3E38, 0x3AE9_1528, 0x3A83_126F, 0x3A13_6A16, 0x39A5_CB60, 0x393A_7753,
+    0x38D1_B717, 0x386B_DCF0, 0x3804_A2B2, 0x3795_2C42, 0x3727_C5AC, 0x36BC_B0C1, 0x3654_3784, 0x35EE_AD37,
+    0x3586_37BD, 0x3516_F3CD, 0x34A9_C603, 0x343E_F0F8, 0x33D6_BF95, 0x3371_8615, 0x3307_D19C, 0x3298_C0C7,
+]
 
 /// Angle, cosine and sine as bits, from 200-bit arithmetic (mpmath): positions times thetas, random angles, and the f32 numbers
 /// up to 2^20 that lie nearest to multiples of pi / 2.
