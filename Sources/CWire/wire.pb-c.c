@@ -3456,7 +3456,7 @@ const ProtobufCMessageDescriptor wire__peer__descriptor =
   (ProtobufCMessageInit) wire__peer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[8] =
+static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[9] =
 {
   {
     "epoch",
@@ -3554,11 +3554,24 @@ static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv_type",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Assignment, kv_type),
+    &wire__kv_type__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__assignment__field_indices_by_name[] = {
   7,   /* field[7] = digest */
   0,   /* field[0] = epoch */
   6,   /* field[6] = kv_capacity */
+  8,   /* field[8] = kv_type */
   1,   /* field[1] = layout */
   4,   /* field[4] = model_description */
   3,   /* field[3] = peers */
@@ -3568,7 +3581,7 @@ static const unsigned wire__assignment__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__assignment__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor wire__assignment__descriptor =
 {
@@ -3578,7 +3591,7 @@ const ProtobufCMessageDescriptor wire__assignment__descriptor =
   "Wire__Assignment",
   "wire",
   sizeof(Wire__Assignment),
-  8,
+  9,
   wire__assignment__field_descriptors,
   wire__assignment__field_indices_by_name,
   1,  wire__assignment__number_ranges,
@@ -5268,6 +5281,42 @@ const ProtobufCEnumDescriptor wire__weight_type__descriptor =
   wire__weight_type__enum_values_by_name,
   1,
   wire__weight_type__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__kv_type__enum_values_by_number[6] =
+{
+  { "KV_TYPE_UNSPECIFIED", "WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED", 0 },
+  { "KV_TYPE_DEFAULT", "WIRE__KV_TYPE__KV_TYPE_DEFAULT", 1 },
+  { "KV_TYPE_F32", "WIRE__KV_TYPE__KV_TYPE_F32", 2 },
+  { "KV_TYPE_F16", "WIRE__KV_TYPE__KV_TYPE_F16", 3 },
+  { "KV_TYPE_Q8", "WIRE__KV_TYPE__KV_TYPE_Q8", 4 },
+  { "KV_TYPE_Q4", "WIRE__KV_TYPE__KV_TYPE_Q4", 5 },
+};
+static const ProtobufCIntRange wire__kv_type__value_ranges[] = {
+{0, 0},{0, 6}
+};
+static const ProtobufCEnumValueIndex wire__kv_type__enum_values_by_name[6] =
+{
+  { "KV_TYPE_DEFAULT", 1 },
+  { "KV_TYPE_F16", 3 },
+  { "KV_TYPE_F32", 2 },
+  { "KV_TYPE_Q4", 5 },
+  { "KV_TYPE_Q8", 4 },
+  { "KV_TYPE_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__kv_type__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.KvType",
+  "KvType",
+  "Wire__KvType",
+  "wire",
+  6,
+  wire__kv_type__enum_values_by_number,
+  6,
+  wire__kv_type__enum_values_by_name,
+  1,
+  wire__kv_type__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue wire__output__enum_values_by_number[4] =

@@ -1,5 +1,6 @@
 import Cluster
 import Core
+import GLM
 import Router
 import Scheduler
 import Transport
@@ -109,7 +110,9 @@ extension Coordinator {
         do {
             kvTokens =
                 try settings.kvTokens
-                ?? plan.kvTokens(description, type: settings.weightType) { members[$0]?.hello.memoryBytes ?? 0 }
+                ?? plan.kvTokens(
+                    description, kvType: settings.kvType ?? Stage.kvType(description, type: settings.weightType)
+                ) { members[$0]?.hello.memoryBytes ?? 0 }
         } catch {
             return act(assembly.abandoned(because: error as? Problem ?? .failed("\(error)")))
         }
@@ -128,7 +131,8 @@ extension Coordinator {
                 .assign(
                     Assignment(
                         epoch: plan.epoch, layout: plan.layout, slice: place.slice, peers: peers,
-                        modelDescription: encodedDescription, weightType: settings.weightType, kvCapacity: kvTokens,
+                        modelDescription: encodedDescription, weightType: settings.weightType, kvType: settings.kvType,
+                        kvCapacity: kvTokens,
                         digest: card.digest)))
         }
     }
@@ -141,7 +145,8 @@ extension Coordinator {
         lastProblem = nil
         let capacity = places.compactMap { members[$0.worker]?.kvCapacity }.min() ?? 0
         say("coordinator: plan \(plan.epoch): ready")
-        let (admitted, refused) = router.replan(capacity: capacity)
+        let (admitted, refused) = router.replan(
+            capacity: capacity, shares: places.map { Stage.kvShare(configuration, slice: $0.slice) })
         for (sequence, problem) in refused { fail(sequence, problem) }
         begin(admitted)
     }
@@ -151,7 +156,7 @@ extension Coordinator {
         lastProblem = problem
         let running = scheduler?.sequences ?? []
         scheduler = nil
-        _ = router.replan(capacity: nil)
+        _ = router.replan(capacity: nil, shares: [])
         for sequence in running { fail(sequence, problem) }
         failLogits(problem)
     }

@@ -22,6 +22,8 @@ public struct CoordinatorSettings: Sendable {
     public var workers: Int
     /// The weights' type in memory; nil keeps what the model has.
     public var weightType: WeightType?
+    /// How keys and values are held; nil means what goes with the weights.
+    public var kvType: KVType?
     /// Tokens of KV cache on every worker; nil takes what the workers' memory allows.
     public var kvTokens: Int?
     /// Tokens of a step while nobody decodes.
@@ -35,7 +37,8 @@ public struct CoordinatorSettings: Sendable {
     public init(
         model: String, tokenizer: Tokenizer? = nil, name: String? = nil, endpoints: [String],
         security: Security = .open, insecure: Bool = false,
-        layout: Layout? = nil, workers: Int = 1, weightType: WeightType? = nil, kvTokens: Int? = nil,
+        layout: Layout? = nil, workers: Int = 1, weightType: WeightType? = nil, kvType: KVType? = nil,
+        kvTokens: Int? = nil,
         chunk: Int = 512, heartbeat: Duration = .seconds(1), log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.model = model
@@ -47,6 +50,7 @@ public struct CoordinatorSettings: Sendable {
         self.layout = layout
         self.workers = workers
         self.weightType = weightType
+        self.kvType = kvType
         self.kvTokens = kvTokens
         self.chunk = chunk
         self.heartbeat = heartbeat

@@ -38,15 +38,14 @@ extension Plan {
     /// A tenth of what is left stays free for activations and messages. More than four whole contexts, or 65,536 tokens,
     /// is not reserved.
     func kvTokens(
-        _ description: ModelDescription, type: WeightType?, memory: (WorkerID) -> Int
+        _ description: ModelDescription, kvType: KVType, memory: (WorkerID) -> Int
     ) throws -> Int {
-        let kvType = try Stage.kvType(description, type: type)
         var tokens = max(description.configuration.contextLength.multipliedClamping(by: 4), 65_536)
         for place in allPlaces {
-            let perToken = Stage.kvBytesPerToken(description.configuration, slice: place.slice, kvType: kvType)
-            guard perToken > 0 else { continue }
+            let share = Stage.kvShare(description.configuration, slice: place.slice)
+            let pageBytes = Stage.kvPageBytes(description.configuration, slice: place.slice, kvType: kvType)
             let free = max(0, memory(place.worker) - place.weightBytes) / 10 * 9
-            let fits = free / perToken / Slots.pageTokens * Slots.pageTokens
+            let fits = share.tokens(inPages: free / pageBytes, atMost: tokens)
             guard fits >= Slots.pageTokens else {
                 throw Problem.invalid(
                     "layout \(layout) does not fit: worker \(place.worker) has no memory for KV cache beside \(place.weightBytes) bytes of weights; give it more --memory or add workers"

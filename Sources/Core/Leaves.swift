@@ -21,15 +21,7 @@ public enum Leaves {
     ///
     /// A rank sends one partial sum for each; 3 ranks of 3, 3 and 2 leaves own {0-1, 2}, {3, 4-5} and {6-7}.
     public static func subtrees(of leaves: Range<Int>) -> [Range<Int>] {
-        var roots: [Range<Int>] = []
-        var at = leaves.lowerBound
-        while at < leaves.upperBound {
-            var size = count
-            while at % size != 0 || at + size > leaves.upperBound { size /= 2 }
-            roots.append(at..<at + size)
-            at += size
-        }
-        return roots
+        completeSubtrees(of: leaves, count: count)
     }
 
     /// Contiguous runs of leaves for ranks with these weights (memory, say): every rank gets at least one.
@@ -51,6 +43,19 @@ public enum Leaves {
     }
 }
 
+/// The aligned runs, of power-of-two length, that `run` is made of, in a balanced tree over `count` items.
+private func completeSubtrees(of run: Range<Int>, count: Int) -> [Range<Int>] {
+    var roots: [Range<Int>] = []
+    var at = run.lowerBound
+    while at < run.upperBound {
+        var size = count
+        while at % size != 0 || at + size > run.upperBound { size /= 2 }
+        roots.append(at..<at + size)
+        at += size
+    }
+    return roots
+}
+
 /// The fixed 64-way cut of a sequence's KV cache.
 ///
 /// Page p (64 tokens) belongs to slot bitreverse6(p mod 64), so that every run of slots gets evenly striped pages.
@@ -66,6 +71,30 @@ public enum Slots {
 
     /// The first page of slot `slot`; the others follow at steps of `count`.
     public static func firstPage(ofSlot slot: Int) -> Int { reverse(slot) }
+
+    /// The complete subtrees of the tree over the slots that a run of slots is made of, in order.
+    public static func subtrees(of slots: Range<Int>) -> [Range<Int>] { completeSubtrees(of: slots, count: count) }
+
+    /// Cuts the slots into contiguous runs for holders of these weights; a light one may get none.
+    public static func runs(weights: [Double]) -> [Range<Int>] {
+        let total = weights.reduce(0, +)
+        var sum = 0.0
+        var at = 0
+        return weights.indices.map { index in
+            sum += weights[index]
+            let end = index == weights.count - 1 || total <= 0 ? count : Int((sum / total * Double(count)).rounded())
+            defer { at = end }
+            return at..<end
+        }
+    }
+
+    /// How many of a sequence's first `pages` pages lie in `slots`.
+    public static func pages(in slots: Range<Int>, ofFirst pages: Int) -> Int {
+        let cycles = pages / count
+        var found = cycles * slots.count
+        for page in cycles * count..<pages where slots.contains(slot(ofPage: page)) { found += 1 }
+        return found
+    }
 
     /// The six low bits of `x`, mirrored.
     static func reverse(_ x: Int) -> Int {

@@ -39,11 +39,39 @@ public enum KVType: UInt8, Sendable, CaseIterable {
     case f32 = 1
     /// IEEE half precision.
     case f16 = 2
+    /// Signed bytes with a half-precision scale for each token, KV head and 32 dimensions.
+    case q8 = 3
+    /// Four bits, minus eight, with a half-precision scale for each token, KV head and 32 dimensions.
+    case q4 = 4
 
-    /// Bytes of one number.
-    public var byteCount: Int { self == .f32 ? 4 : 2 }
+    /// The name that `--kv-type` takes.
+    public var name: String {
+        switch self {
+        case .f32: "f32"
+        case .f16: "f16"
+        case .q8: "q8"
+        case .q4: "q4"
+        }
+    }
 
-    /// What goes with weights of a type: float weights are computed as the reference does, whose cache rounds nothing;
+    /// The type that `--kv-type name` asks for.
+    public init?(name: String) {
+        guard let found = KVType.allCases.first(where: { $0.name == name }) else { return nil }
+        self = found
+    }
+
+    /// Bytes of one key or one value of `headDim` (even) numbers; the last block of a head may be short.
+    public func byteCount(headDim: Int) -> Int {
+        let scales = (headDim + 31) / 32 * 2
+        return switch self {
+        case .f32: headDim * 4
+        case .f16: headDim * 2
+        case .q8: headDim + scales
+        case .q4: headDim / 2 + scales
+        }
+    }
+
+    /// What goes with weights of a type unless another is asked for: float weights are computed as the reference does, whose cache rounds nothing;
     /// beside weights rounded to blocks the rounding of f16 does not show.
     public init(weights: WeightType) { self = weights.isInteger ? .f16 : .f32 }
 }

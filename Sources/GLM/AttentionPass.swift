@@ -36,9 +36,12 @@ extension Stage {
                 let part = batch.parts[item / heads]
                 let head = item % heads
                 let table = tables[item]
+                let run = slots.share.slots[head]
                 for row in part.rows {
                     let position = batch.positions[row]
                     let page = position / Slots.pageTokens
+                    // Every rank that shares the head has the key; one of them keeps it.
+                    guard run.contains(Slots.slot(ofPage: page)) else { continue }
                     let index = position % Slots.pageTokens
                     let offset = row * kvWidth + head * headDim
                     KeyValuePage.storeKey(
@@ -53,7 +56,8 @@ extension Stage {
     }
 
     /// attended <- attention of the queries in `rows` (rows of the batch; their queries lie at 0..<rows.count).
-    func attend(layer: Int, batch: Batch, rows: [Int]) {
+    func attend(layer: Int, batch: Batch, rows: [Int], collective: any Collective) throws {
+        if slots.isDivided { return try attendTogether(layer: layer, batch: batch, rows: rows, collective: collective) }
         let headDim = configuration.headDim
         let queryWidth = shares.heads.count * headDim
         let heads = shares.kvHeads.count
@@ -101,11 +105,8 @@ extension Stage {
     private func items(batch: Batch, rows: [Int]) -> [Item] {
         let group = configuration.heads / configuration.kvHeads
         var items: [Item] = []
-        var first = 0
-        for (index, part) in batch.parts.enumerated() {
-            var end = first
-            while end < rows.count, rows[end] < part.rows.upperBound { end += 1 }
-            defer { first = end }
+        for (index, queries) in queries(of: rows, batch: batch).enumerated() {
+            let (first, end) = (queries.lowerBound, queries.upperBound)
             for kvHead in shares.kvHeads {
                 let heads = (kvHead * group..<(kvHead + 1) * group).clamped(to: shares.heads)
                 let local = heads.lowerBound - shares.heads.lowerBound..<heads.upperBound - shares.heads.lowerBound
@@ -121,6 +122,17 @@ extension Stage {
         return items.reversed()
     }
 
+    /// For each part of the batch, which of `rows` are its: their places in `rows`.
+    func queries(of rows: [Int], batch: Batch) -> [Range<Int>] {
+        var first = 0
+        return batch.parts.map { part in
+            var end = first
+            while end < rows.count, rows[end] < part.rows.upperBound { end += 1 }
+            defer { first = end }
+            return first..<end
+        }
+    }
+
     /// Where the pages of one part and KV head lie.
     struct PageTable: @unchecked Sendable {
         let keys: UnsafeMutablePointer<UnsafeMutableRawPointer>
@@ -130,7 +142,7 @@ extension Stage {
     }
 
     /// The page tables of a layer, [parts][KV heads].
-    private func pageTables(layer: Int, batch: Batch) -> [PageTable] {
+    func pageTables(layer: Int, batch: Batch) -> [PageTable] {
         let heads = shares.kvHeads.count
         let pages = batch.parts.map { pool.pageCount(of: $0.segment.sequence) }
         let entries = pages.reduce(0, +) * heads

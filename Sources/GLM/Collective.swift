@@ -1,11 +1,33 @@
 public import Core
 
+/// What one rank sends to another, and how much it gets back.
+public struct Parcel {
+    /// The other rank.
+    public var rank: Int
+    /// What goes there; may be empty.
+    public var values: UnsafeBufferPointer<Float>
+    /// How many values come from there.
+    public var expected: Int
+
+    /// A parcel.
+    public init(rank: Int, values: UnsafeBufferPointer<Float>, expected: Int) {
+        self.rank = rank
+        self.values = values
+        self.expected = expected
+    }
+}
+
 /// What the ranks of a stage tell one another. Every rank calls the same methods in the same order within a step.
 public protocol Collective: AnyObject {
     /// Sends this rank's subtree roots, `count` floats each, to the other ranks and returns theirs.
     ///
     /// The memory returned is valid until the next call.
     func exchange(_ roots: [SubtreeRoot], count: Int) throws -> [SubtreeRoot]
+
+    /// Sends each parcel to its rank, and returns what those ranks have sent here, in the same order.
+    ///
+    /// A rank that has nobody to trade with calls it too, with no parcels. The memory returned is valid until the next call.
+    func trade(_ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>]
 
     /// Sends values to rank 0; returns on rank 0 the other ranks' values in rank order, elsewhere nothing.
     ///
@@ -19,6 +41,8 @@ public final class SoloCollective: Collective {
     public init() {}
     /// Nobody else has roots.
     public func exchange(_ roots: [SubtreeRoot], count: Int) -> [SubtreeRoot] { [] }
+    /// Nobody else is there to trade with.
+    public func trade(_ parcels: [Parcel]) -> [UnsafeBufferPointer<Float>] { [] }
     /// Nobody else has values.
     public func gather(_ values: UnsafeBufferPointer<Float>) -> [UnsafeBufferPointer<Float>] { [] }
 }

@@ -15,7 +15,7 @@ public final class Generator {
 
     /// Loads a checkpoint whole, with room for `kvTokens` tokens of KV cache.
     public init(
-        _ checkpoint: Checkpoint, type: WeightType? = nil, kvTokens: Int, threads: Int,
+        _ checkpoint: Checkpoint, type: WeightType? = nil, kvType: KVType? = nil, kvTokens: Int, threads: Int,
         progress: (Double) -> Void = { _ in }
     ) throws {
         description = try ModelDescription(checkpoint)
@@ -23,7 +23,7 @@ public final class Generator {
         stage = try Stage(
             description: description,
             slice: .whole(layers: configuration.layers, vocabulary: configuration.vocabulary), source: checkpoint,
-            type: type, kvTokens: kvTokens, threads: threads, progress: progress)
+            type: type, kvType: kvType, kvTokens: kvTokens, threads: threads, progress: progress)
     }
 
     /// The logits [tokens, vocabulary] of the first sequence, computed in chunks; the others share its steps.

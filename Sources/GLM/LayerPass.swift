@@ -32,7 +32,7 @@ extension Stage {
         let rows = wanted ?? Array(0..<tokens)
         if rows.isEmpty { return 0 }
         if wanted != nil { keep(rows, queryWidth: queryWidth) }
-        attend(layer: index, batch: batch, rows: rows)
+        try attend(layer: index, batch: batch, rows: rows, collective: collective)
         try reduce(
             layer.o, tree: shares.attentionTree, input: scratch.attended, inputWidth: queryWidth, rows: rows.count,
             norm: layer.afterAttentionNorm, collective: collective)

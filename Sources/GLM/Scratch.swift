@@ -19,6 +19,7 @@ final class Scratch {
 
     let shape: Shape
     private var regions: [MemoryRegion] = []
+    private var stateMemory: MemoryRegion
     private(set) var tokens = 0
     private var pageAddresses = UnsafeMutableBufferPointer<UnsafeMutableRawPointer>.allocate(capacity: 256)
 
@@ -46,6 +47,7 @@ final class Scratch {
         (gate, up, cosines, sines) = (floats, floats, floats, floats)
         activations = none.base
         regions = [none]
+        stateMemory = none
         try reserve(tokens: 1)
     }
 
@@ -74,6 +76,17 @@ final class Scratch {
             try AttentionScratch(rows: shape.attentionRows, headDim: shape.headDim) { try self.bytes($0) }
         }
         self.tokens = tokens
+    }
+
+    /// Room for so many floats each, side by side; valid until the next call.
+    func states(_ counts: [Int]) throws -> [UnsafeMutablePointer<Float>] {
+        let wanted = counts.reduce(0, +)
+        if wanted * 4 > stateMemory.byteCount { stateMemory = try MemoryRegion(byteCount: wanted * 5) }
+        var at = stateMemory.base.assumingMemoryBound(to: Float.self)
+        return counts.map { count in
+            defer { at += count }
+            return at
+        }
     }
 
     /// Room for the addresses of `entries` pages; valid until the next call.

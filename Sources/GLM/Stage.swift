@@ -21,6 +21,7 @@ public final class Stage {
     let slice: Slice
     let shares: Shares
     let weights: SliceWeights
+    let slots: SlotShares
     let pool: PagePool
     let kvType: KVType
     let team: Team
@@ -33,8 +34,8 @@ public final class Stage {
 
     /// Bytes of packed weights.
     public let weightBytes: Int
-    /// Tokens that the KV pool has room for.
-    public var kvCapacity: Int { pool.capacity * Slots.pageTokens }
+    /// Tokens of one sequence whose part here the KV pool has room for.
+    public let kvCapacity: Int
     /// Tokens in the KV pool.
     public var kvUsed: Int { pool.tokens }
 
@@ -42,19 +43,22 @@ public final class Stage {
     ///
     /// - Parameters:
     ///   - type: The weights' type in memory; nil keeps what the checkpoint has.
+    ///   - kvType: How keys and values are held; nil takes what goes with the weights.
     ///   - kvTokens: How many tokens the KV pool holds.
     public init(
-        description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvTokens: Int,
-        threads: Int, progress: (Double) -> Void
+        description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvType: KVType? = nil,
+        kvTokens: Int, threads: Int, progress: (Double) -> Void
     ) throws {
         let configuration = description.configuration
         let team = Team(size: threads, name: "glm-compute")
         let control = team.prepareThread()
         defer { Team.restoreThread(control) }
         let shares = Shares(configuration, leaves: slice.leaves)
+        slots = SlotShares(configuration, leavesByRank: slice.leavesByRank, rank: slice.rank)
         weights = try SliceWeights(
             description, slice: slice, shares: shares, source: source, type: type, team: team, progress: progress)
-        kvType = try Self.kvType(description, type: type)
+        let kvType = try kvType ?? Self.kvType(description, type: type)
+        self.kvType = kvType
         let names = try TensorNames(configuration: configuration, tensors: description.tensors)
         if slice.isFirst {
             let rows = try source.rows(of: names.embedding.tensor, names.embedding.rows, columns: nil)
@@ -65,9 +69,9 @@ public final class Stage {
             embedding = nil
         }
         pool = try PagePool(
-            layers: slice.layers.count, kvHeads: shares.kvHeads.count,
-            pageBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType),
-            capacity: (kvTokens + Slots.pageTokens - 1) / Slots.pageTokens)
+            layers: slice.layers.count, share: slots.share,
+            pageBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType), tokens: kvTokens)
+        kvCapacity = Slots.pages(for: kvTokens) * Slots.pageTokens
         rotary = RotaryTable(
             base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim, scaling: configuration.ropeScaling)
         let group = configuration.heads / configuration.kvHeads
@@ -87,13 +91,17 @@ public final class Stage {
     /// Query rows of one call of the attention kernel: enough to repay the conversion of a page, few enough for the cache.
     static let attentionRows = 384
 
-    /// Bytes of KV cache that a slice holds for each token.
-    public static func kvBytesPerToken(_ configuration: Configuration, slice: Slice, kvType: KVType) -> Int {
-        let heads = Shares(configuration, leaves: slice.leaves).kvHeads.count
-        return slice.layers.count * heads * 2 * configuration.headDim * kvType.byteCount
+    /// Which part of every sequence's KV cache a slice holds.
+    public static func kvShare(_ configuration: Configuration, slice: Slice) -> KVShare {
+        SlotShares(configuration, leavesByRank: slice.leavesByRank, rank: slice.rank).share
     }
 
-    /// How keys and values are held: it follows from the model and the weights' type alone, never from the slice.
+    /// Bytes of one page of a slice: keys and values of 64 tokens of one KV head in all its layers.
+    public static func kvPageBytes(_ configuration: Configuration, slice: Slice, kvType: KVType) -> Int {
+        slice.layers.count * 2 * KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType)
+    }
+
+    /// How keys and values are held unless another type is asked for: it follows from the model and the weights' type alone, never from the slice.
     public static func kvType(_ description: ModelDescription, type: WeightType?) throws -> KVType {
         if let type { return KVType(weights: type) }
         let names = try TensorNames(configuration: description.configuration, tensors: description.tensors)

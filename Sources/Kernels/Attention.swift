@@ -15,7 +15,7 @@ public import Core
 ///   `type`; `state` gets the root of the run.
 /// - Needs: `headDim % 8 == 0`; `slots` aligned, its length a power of two; `scratch` of
 ///   `attentionScratchBytes(rowCount:headDim:)`, `state` of as many rows; nothing overlaps.
-/// - Cost: 4 headDim operations a row and key; beyond 24 rows a page of f16 is widened once for all.
+/// - Cost: 4 headDim operations a row and key; a page of q8 or q4, and beyond 24 rows one of f16, is widened once for all.
 public func attend(
     queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
     keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
@@ -31,7 +31,7 @@ public func attend(
     guard let floats else { return }
     let attention = Attention(
         visible: visible, rowCount: rowCount, pageCount: pageCount, keyPages: keyPages, valuePages: valuePages,
-        headDim: headDim, isHalf: type == .f16, floats: floats)
+        headDim: headDim, type: type, floats: floats)
     attention.pack(queries)
     attention.run(first: slots.lowerBound, slots: slots.count, into: state, level: 0)
 }
@@ -49,7 +49,7 @@ private struct Attention {
     let keyPages: UnsafePointer<UnsafeRawPointer>
     let valuePages: UnsafePointer<UnsafeRawPointer>
     let headDim: Int
-    let isHalf: Bool
+    let type: KVType
     let groupCount: Int
     let keys: UnsafeMutablePointer<Float>  // [headDim, 64]
     let values: UnsafeMutablePointer<Float>  // [64, headDim]
@@ -67,9 +67,9 @@ private struct Attention {
 
     init(
         visible: UnsafePointer<Int>, rowCount: Int, pageCount: Int, keyPages: UnsafePointer<UnsafeRawPointer>,
-        valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int, isHalf: Bool, floats: UnsafeMutablePointer<Float>
+        valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int, type: KVType, floats: UnsafeMutablePointer<Float>
     ) {
-        self.isHalf = isHalf
+        self.type = type
         self.visible = visible
         self.rowCount = rowCount
         self.pageCount = pageCount
@@ -129,26 +129,17 @@ private struct Attention {
 
     /// One step of the online softmax, for all rows.
     ///
-    /// Few groups read the page as it is: widening it once more for each costs less than writing it and reading it again.
+    /// Few groups read f16 as it is: widening it once more for each costs less than writing it and reading it again. Blocks take more
+    /// work to widen, and it is done once.
     func add(page: Int, to state: AttentionState) {
-        if !isHalf {
+        if type == .f32 {
             for group in 0..<groupCount { step(group, page, keyPages[page], valuePages[page], half: false, state) }
-        } else if groupCount <= 4 {
+        } else if type == .f16 && groupCount <= 4 {
             for group in 0..<groupCount { step(group, page, keyPages[page], valuePages[page], half: true, state) }
         } else {
-            widen(keyPages[page], keys)
-            widen(valuePages[page], values)
+            KeyValuePage.widenKeys(keyPages[page], headDim: headDim, type: type, into: keys)
+            KeyValuePage.widenValues(valuePages[page], headDim: headDim, type: type, into: values)
             for group in 0..<groupCount { step(group, page, keys, values, half: false, state) }
-        }
-    }
-
-    /// f16 to f32, exactly.
-    private func widen(_ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>) {
-        var i = 0
-        while i < Self.keyCount &* headDim {
-            store(widened(from + 2 &* i), to + i)
-            store(widened(from + 2 &* i + 16), to + i + 8)
-            i &+= 16
         }
     }
 

@@ -44,6 +44,13 @@ public struct AttentionState {
             headDim: headDim)
     }
 
+    /// Copies every row to a state of as many rows.
+    public func copy(to other: AttentionState) {
+        other.m.update(from: m, count: rowCount)
+        other.l.update(from: l, count: rowCount)
+        other.o.update(from: o, count: rowCount * headDim)
+    }
+
     /// Makes every row empty.
     public func clear() {
         m.update(repeating: -.infinity, count: rowCount)

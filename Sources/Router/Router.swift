@@ -2,15 +2,18 @@ public import Core
 
 /// Which sequences have room in the KV cache, and which wait for it.
 ///
-/// A plain value that counts whole pages: every worker holds the same positions of every sequence, so the smallest pool
-/// decides for all. A sequence reserves what it may come to need, so that nothing that was started has to stop.
+/// A plain value that counts whole pages. Every worker has room for its part of one sequence as long as the capacity; since
+/// ranks that share a KV head hold different slots, each worker's pages are counted by its share. A sequence reserves what it may come to need, so that nothing that was started has to stop.
 /// Those that wait are taken in the order in which they came: a long one is not starved by short ones behind it.
 public struct Router: Sendable {
     /// Tokens that fit, or nil while there is no plan: then everybody waits.
     public private(set) var capacity: Int?
     /// How many sequences may wait.
     public let longestQueue: Int
-    private var pages: Int { (capacity ?? 0) / Slots.pageTokens }
+    /// How the workers divide every sequence; workers that divide it alike are counted once.
+    private var shares: [KVShare] = []
+    /// Pages in use, by share.
+    private var used: [Int] = []
     private var held: [SequenceID: Int] = [:]
     private var queue: [(sequence: SequenceID, pages: Int)] = []
 
@@ -38,15 +41,23 @@ public struct Router: Sendable {
 
     /// Gives back what `sequence` held or waited for; returns the sequences that have room now.
     public mutating func free(_ sequence: SequenceID) -> [SequenceID] {
-        if held.removeValue(forKey: sequence) == nil { queue.removeAll { $0.sequence == sequence } }
+        if let pages = held.removeValue(forKey: sequence) {
+            for (index, share) in shares.enumerated() { used[index] -= share.pages(ofFirst: pages) }
+        } else {
+            queue.removeAll { $0.sequence == sequence }
+        }
         return admitted()
     }
 
     /// A plan with pools of so many tokens begins, or ends (nil): what was held is gone.
     ///
     /// - Returns: who has room now, and who never will.
-    public mutating func replan(capacity: Int?) -> (admitted: [SequenceID], refused: [(SequenceID, Problem)]) {
+    public mutating func replan(
+        capacity: Int?, shares: [KVShare]
+    ) -> (admitted: [SequenceID], refused: [(SequenceID, Problem)]) {
         self.capacity = capacity
+        self.shares = Set(shares).sorted { $0.slots.description < $1.slots.description }
+        used = [Int](repeating: 0, count: self.shares.count)
         held = [:]
         var refused: [(SequenceID, Problem)] = []
         if let capacity {
@@ -60,12 +71,17 @@ public struct Router: Sendable {
     }
 
     private mutating func admitted() -> [SequenceID] {
-        var free = pages - held.values.reduce(0, +)
+        guard let capacity else { return [] }
         var now: [SequenceID] = []
-        while let next = queue.first, next.pages <= free {
+        while let next = queue.first {
+            let wanted = shares.map { $0.pages(ofFirst: next.pages) }
+            let fits = shares.indices.allSatisfy {
+                used[$0] + wanted[$0] <= shares[$0].pages(ofFirst: capacity / Slots.pageTokens)
+            }
+            guard fits else { break }
             queue.removeFirst()
             held[next.sequence] = next.pages
-            free -= next.pages
+            for index in shares.indices { used[index] += wanted[index] }
             now.append(next.sequence)
         }
         return now

@@ -28,6 +28,8 @@ public struct DataHeader: Hashable, Sendable {
         case roots = 2
         /// Rows of logits, or candidates for the next token.
         case logits = 3
+        /// Queries, or partial results of attention, from one rank for another.
+        case attention = 4
     }
 
     /// What travels.

@@ -129,6 +129,7 @@ extension Decoder {
             epoch: assignment.epoch, layout: layout, slice: try slice(the(assignment.slice), in: layout), peers: peers,
             modelDescription: try bytes(assignment.model_description),
             weightType: try ours(assignment.weight_type, in: WeightType.wire, what: "weight type"),
+            kvType: try ours(assignment.kv_type, in: KVType.wire, what: "KV type"),
             kvCapacity: try count(assignment.kv_capacity), digest: try name(assignment.digest))
     }
 

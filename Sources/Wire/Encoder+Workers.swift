@@ -129,6 +129,8 @@ extension Encoder {
         made.pointee.model_description = blob(assignment.modelDescription)
         made.pointee.weight_type = wireValue(
             assignment.weightType, in: WeightType.wire, unspecified: WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED)
+        made.pointee.kv_type = wireValue(
+            assignment.kvType, in: KVType.wire, unspecified: WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED)
         made.pointee.kv_capacity = UInt64(clamping: assignment.kvCapacity)
         made.pointee.digest = arena.place(text: assignment.digest)
         return made

@@ -47,6 +47,17 @@ extension WeightType {
     ]
 }
 
+extension KVType {
+    /// nil is what goes with the weights.
+    static let wire: [(KVType?, Wire__KvType)] = [
+        (nil, WIRE__KV_TYPE__KV_TYPE_DEFAULT),
+        (.f32, WIRE__KV_TYPE__KV_TYPE_F32),
+        (.f16, WIRE__KV_TYPE__KV_TYPE_F16),
+        (.q8, WIRE__KV_TYPE__KV_TYPE_Q8),
+        (.q4, WIRE__KV_TYPE__KV_TYPE_Q4),
+    ]
+}
+
 /// The partner of `value`; 0, which every receiver refuses, when it has none.
 func wireValue<Ours: Equatable, Theirs: RawRepresentable<UInt32>>(
     _ value: Ours, in table: [(Ours, Theirs)], unspecified: Theirs

@@ -171,6 +171,8 @@ public struct Assignment: Sendable, Hashable {
     public var modelDescription: [UInt8]
     /// How weights are held in memory; nil means as stored.
     public var weightType: WeightType?
+    /// How keys and values are held; nil means what goes with the weights.
+    public var kvType: KVType?
     /// Tokens of KV cache to make room for; 0 lets the worker choose.
     public var kvCapacity: Int
     /// The model's digest.
@@ -179,7 +181,7 @@ public struct Assignment: Sendable, Hashable {
     /// An assignment.
     public init(
         epoch: UInt32, layout: Layout, slice: Slice, peers: [Peer], modelDescription: [UInt8],
-        weightType: WeightType? = nil, kvCapacity: Int = 0, digest: String
+        weightType: WeightType? = nil, kvType: KVType? = nil, kvCapacity: Int = 0, digest: String
     ) {
         self.epoch = epoch
         self.layout = layout
@@ -187,6 +189,7 @@ public struct Assignment: Sendable, Hashable {
         self.peers = peers
         self.modelDescription = modelDescription
         self.weightType = weightType
+        self.kvType = kvType
         self.kvCapacity = kvCapacity
         self.digest = digest
     }

@@ -161,7 +161,8 @@ private struct StepLoop {
     /// Whether the slice in memory serves the new plan too; its KV pages are then freed.
     private mutating func keepsStage(for next: Assignment) throws -> Bool {
         guard var now = loaded, now.assignment.slice == next.slice, now.assignment.digest == next.digest,
-            now.assignment.weightType == next.weightType, now.assignment.kvCapacity == next.kvCapacity
+            now.assignment.weightType == next.weightType, now.assignment.kvType == next.kvType,
+            now.assignment.kvCapacity == next.kvCapacity
         else { return false }
         let end = Step(number: 0, epoch: next.epoch, released: now.live.sorted(), segments: [])
         _ = try now.stage.run(end, input: nil, collective: SoloCollective())
@@ -209,7 +210,9 @@ private struct StepLoop {
         var lastTold = ContinuousClock.now
         let kvTokens = assignment.kvCapacity > 0 ? assignment.kvCapacity : description.configuration.contextLength
         return try Stage(
-            description: description, slice: slice, source: source, type: assignment.weightType, kvTokens: kvTokens,
+            description: description, slice: slice, source: source, type: assignment.weightType,
+            kvType: assignment.kvType,
+            kvTokens: kvTokens,
             threads: parts.threads
         ) { fraction in
             parts.vitals.set(activity: "loading \(Int(fraction * 100))%")

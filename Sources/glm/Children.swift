@@ -152,14 +152,17 @@ struct LocalCluster: Sendable {
     private let folder: PrivateFolder
 
     /// Starts a worker for each place of `layout` and waits until all are ready.
-    static func start(layout: Layout, model: String, type: WeightType?, threads: Int) async throws -> LocalCluster {
+    static func start(layout: Layout, model: String, type: WeightType?, kvType: KVType?, threads: Int) async throws
+        -> LocalCluster
+    {
         let folder = try PrivateFolder()
         var children: [Child] = []
         var serving: Task<Void, Never>?
         do {
             let control = "ipc://\(folder.path)/control"
             let coordinator = try Coordinator(
-                CoordinatorSettings(model: model, endpoints: [control], layout: layout, weightType: type))
+                CoordinatorSettings(
+                    model: model, endpoints: [control], layout: layout, weightType: type, kvType: kvType))
             serving = Task { await coordinator.run() }
             let memory = share(of: layout.workers)
             for index in 0..<layout.workers {

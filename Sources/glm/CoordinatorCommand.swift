@@ -41,7 +41,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 endpoints: [bind ?? settings.string("bind") ?? "tcp://127.0.0.1:7070"],
                 security: try Self.security(keys ?? settings.string("keys")),
                 insecure: try insecure || settings.bool("insecure") ?? false, layout: layout, workers: expected,
-                weightType: try serving.weightType(settings), kvTokens: try serving.kvTokens(settings),
+                weightType: try serving.weightType(settings), kvType: try serving.kvType(settings),
+                kvTokens: try serving.kvTokens(settings),
                 chunk: try serving.chunk(settings)
             ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
@@ -68,6 +69,13 @@ struct ServingOptions: ParsableArguments {
 
     @Option(help: "Weights in memory: f32, bf16, f16, q8 or q4; as stored unless given.")
     var type: String?
+
+    @Option(
+        name: .customLong("kv-type"),
+        help:
+            "Keys and values in memory: f32, f16, q8 or q4; f32 beside float weights and f16 beside others unless given."
+    )
+    var kvType: String?
 
     @Option(
         name: .customLong("kv-tokens"), help: "Tokens of KV cache on every worker; what memory allows unless given.")
@@ -100,6 +108,11 @@ struct ServingOptions: ParsableArguments {
             throw Problem.invalid("--type \(name) is unknown; use f32, bf16, f16, q8 or q4")
         }
         return found
+    }
+
+    /// How keys and values are held, or nil for what goes with the weights.
+    func kvType(_ settings: Settings) throws -> KVType? {
+        try (kvType ?? settings.string("kv-type")).map { try KVType(flag: $0) }
     }
 
     /// Tokens of KV cache, or nil.

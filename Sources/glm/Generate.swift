@@ -75,7 +75,8 @@ struct Generate: AsyncParsableCommand {
         if layout == .single {
             let room = min(ids.count + maxTokens, configuration.contextLength) + Slots.pageTokens
             let generator = try Generator(
-                checkpoint, type: try options.weightType(), kvTokens: room, threads: try options.threadCount(workers: 1)
+                checkpoint, type: try options.weightType(), kvType: try options.kvType(), kvTokens: room,
+                threads: try options.threadCount(workers: 1)
             )
             let reason = try generator.generate(ids, options: generation, chunk: chunk) { result in
                 if let drawn = result.drawn { hear(drawn.token) }
@@ -104,7 +105,7 @@ struct Generate: AsyncParsableCommand {
         _ ids: [TokenID], _ generation: GenerationOptions, _ layout: Layout, hear: (TokenID) -> Void
     ) async throws -> FinishReason {
         let cluster = try await LocalCluster.start(
-            layout: layout, model: options.model, type: try options.weightType(),
+            layout: layout, model: options.model, type: try options.weightType(), kvType: try options.kvType(),
             threads: try options.threadCount(workers: layout.workers))
         do {
             let (_, events) = try await cluster.coordinator.submit(

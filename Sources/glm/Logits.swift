@@ -35,12 +35,13 @@ struct Logits: AsyncParsableCommand {
         if layout == .single {
             let room = sequences.reduce(0) { $0 + $1.count + Slots.pageTokens }
             let generator = try Generator(
-                checkpoint, type: try options.weightType(), kvTokens: room, threads: try options.threadCount(workers: 1)
+                checkpoint, type: try options.weightType(), kvType: try options.kvType(), kvTokens: room,
+                threads: try options.threadCount(workers: 1)
             )
             logits = try generator.logits(of: sequences, chunk: chunk)
         } else {
             let cluster = try await LocalCluster.start(
-                layout: layout, model: options.model, type: try options.weightType(),
+                layout: layout, model: options.model, type: try options.weightType(), kvType: try options.kvType(),
                 threads: try options.threadCount(workers: layout.workers))
             do {
                 logits = try await cluster.coordinator.logits(sequences: sequences, chunk: chunk)[0]

@@ -11,6 +11,13 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Weights in memory: f32, bf16, f16, q8 or q4; as stored unless given.")
     var type: String?
 
+    @Option(
+        name: .customLong("kv-type"),
+        help:
+            "Keys and values in memory: f32, f16, q8 or q4; f32 beside float weights and f16 beside others unless given."
+    )
+    var kvTypeName: String?
+
     @Option(help: "Compute threads of a process; the processors divided among the workers unless given.")
     var threads: Int?
 
@@ -26,6 +33,9 @@ struct ModelOptions: ParsableArguments {
         return found
     }
 
+    /// How keys and values are held, or nil for what goes with the weights.
+    func kvType() throws -> KVType? { try kvTypeName.map { try KVType(flag: $0) } }
+
     /// Compute threads of each of `workers` processes on this machine.
     func threadCount(workers: Int) throws -> Int {
         if let threads {
@@ -33,6 +43,16 @@ struct ModelOptions: ParsableArguments {
             return threads
         }
         return max(1, Topology.processors.count / workers)
+    }
+}
+
+extension KVType {
+    /// The type that `--kv-type` asks for.
+    init(flag: String) throws {
+        guard let found = KVType(name: flag) else {
+            throw Problem.invalid("--kv-type \(flag) is unknown; use f32, f16, q8 or q4")
+        }
+        self = found
     }
 }
 

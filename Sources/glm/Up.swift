@@ -46,6 +46,7 @@ struct Up: AsyncParsableCommand {
             "\(try serving.chunk(settings))",
         ]
         if let type = try serving.weightType(settings) { coordinator += ["--type", type.name] }
+        if let type = try serving.kvType(settings) { coordinator += ["--kv-type", type.name] }
         if let tokens = try serving.kvTokens(settings) { coordinator += ["--kv-tokens", "\(tokens)"] }
         let folder = try PrivateFolder()
         defer { folder.remove() }

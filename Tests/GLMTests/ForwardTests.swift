@@ -62,6 +62,29 @@ struct OneAnswerTests {
         #expect(try uneven.logits([tokens], chunk: 512).bits == alone.bits, "uneven 1x3")
     }
 
+    @Test(
+        "ranks that share KV heads by slots give the same bits over many pages",
+        arguments: [("f32", nil), ("q8", nil), ("q4", KVType.q8), ("q8", .q4), ("f32", .q4)] as [(String, KVType?)])
+    func slots(type: String, kvType: KVType?) throws {
+        let checkpoint = try Checkpoint.open(Golden("glm-hf-f32").model)
+        let description = try ModelDescription(checkpoint)
+        let configuration = description.configuration
+        let weightType = WeightType(name: type)
+        let tokens = (0..<min(900, configuration.contextLength)).map {
+            TokenID(($0 * 7919 + $0 / 64) % configuration.vocabulary)
+        }
+        #expect(tokens.count > 12 * Slots.pageTokens)
+        let short = Array(tokens.prefix(70))
+        let alone = try Generator(checkpoint, type: weightType, kvType: kvType, kvTokens: 2048, threads: 2)
+            .logits(of: [tokens], chunk: 512)
+        for (layout, weights) in [("1x3", [1.0, 1, 1]), ("2x4", [1, 1, 1, 1]), ("1x8", nil), ("1x4", [5, 1, 1, 1])] {
+            let grid = try Grid(
+                description, source: checkpoint, layout: Layout(layout), type: weightType, kvType: kvType,
+                weights: weights)
+            #expect(try grid.logits([tokens, short], chunk: 200).bits == alone.bits, "\(layout)")
+        }
+    }
+
     @Test("chunks and company change no bit", arguments: ["f32", "bf16", "f16", "q8", "q4"])
     func chunks(type: String) throws {
         for name in ["glm-hf-f32", "glm4-0414", "gguf-chatglm-q4_1"] {

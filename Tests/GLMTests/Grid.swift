@@ -11,7 +11,7 @@ final class Grid {
 
     init(
         _ description: ModelDescription, source: Checkpoint, layout: Layout, type: WeightType? = nil,
-        weights: [Double]? = nil
+        kvType: KVType? = nil, weights: [Double]? = nil
     )
         throws
     {
@@ -30,7 +30,8 @@ final class Grid {
                     slice: Slice(
                         stage: stage, stageCount: layout.stages, rank: rank, layers: layers, leavesByRank: leaves,
                         vocabularyByRank: rows),
-                    source: source, type: type, kvTokens: 2048, threads: 1 + rank % 2, progress: { _ in })
+                    source: source, type: type, kvType: kvType, kvTokens: 2048, threads: 1 + rank % 2,
+                    progress: { _ in })
             }
         }
     }
@@ -184,6 +185,19 @@ private final class Meeting: @unchecked Sendable {
                 all[other].compactMap { values, leaves in
                     keep(values).baseAddress.map { SubtreeRoot(leaves: leaves, values: UnsafePointer($0)) }
                 }
+            }
+        }
+
+        func trade(_ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>] {
+            round += 1
+            // Everybody lays down all its parcels; the range names whom one is for.
+            let all = meeting.meet(rank, round: round, parcels.map { (Array($0.values), $0.rank..<$0.rank + 1) })
+            return try parcels.map { parcel in
+                let found = all[parcel.rank].first { $0.1.lowerBound == rank }?.0 ?? []
+                guard found.count == parcel.expected else {
+                    throw Problem.failed("rank \(parcel.rank) sent \(found.count) values, expected \(parcel.expected)")
+                }
+                return keep(found)
             }
         }
 

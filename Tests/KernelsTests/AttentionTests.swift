@@ -38,12 +38,29 @@ import Testing
         #expect(agree(queries, (0..<rowCount).map { 209 - 5 * $0 }, pages))
     }
 
-    @Test("attention has the twin's bits for the heads of the family", arguments: [8, 16, 32, 40, 64, 128, 256])
-    func headDims(headDim: Int) {
+    @Test(
+        "attention has the twin's bits for the heads of the family", arguments: [8, 16, 32, 40, 64, 80, 128, 256],
+        KVType.allCases)
+    func headDims(headDim: Int, type: KVType) {
         var draws = Draws(UInt64(headDim))
-        let pages = Pages(tokens: 150, headDim: headDim, draws: &draws)
+        let pages = Pages(tokens: 150, headDim: headDim, type: type, draws: &draws)
         let queries = (0..<7).map { _ in draws.floats(headDim, scale: 2) }
         #expect(agree(queries, [149, 0, 63, 64, 127, 128, -1], pages))
+    }
+
+    @Test(
+        "pages of blocks give the bits of f32 pages that hold what they are read as", arguments: [KVType.q8, .q4],
+        [16, 64, 80, 128])
+    func blocks(type: KVType, headDim: Int) {
+        var draws = Draws(UInt64(headDim))
+        let pages = Pages(tokens: 333, headDim: headDim, type: type, draws: &draws)
+        let wide = pages.widened(tokens: 333)
+        for rowCount in [1, 6, 16, 25, 128] {
+            let queries = (0..<rowCount).map { _ in draws.floats(headDim, scale: 3) }
+            let visible = (0..<rowCount).map { 332 - 2 * $0 }
+            let found = kernelStates(queries, visible: visible, pages).map { $0?.bits }
+            #expect(found == kernelStates(queries, visible: visible, wide).map { $0?.bits }, "\(rowCount) rows")
+        }
     }
 
     @Test("attention has the twin's bits beyond one round of the slots", arguments: [4_096 + 70, 2 * 4_096 + 130])
@@ -54,10 +71,12 @@ import Testing
         #expect(agree(queries, [tokens - 1, tokens - 66, 4_095], pages))
     }
 
-    @Test("runs of slots merge to the same bits however they are cut", arguments: [70, 1_000, 4_096 + 70])
-    func slotRuns(tokens: Int) {
+    @Test(
+        "runs of slots merge to the same bits however they are cut", arguments: [70, 1_000, 4_096 + 70],
+        KVType.allCases)
+    func slotRuns(tokens: Int, type: KVType) {
         var draws = Draws(UInt64(tokens))
-        let pages = Pages(tokens: tokens, headDim: 16, draws: &draws)
+        let pages = Pages(tokens: tokens, headDim: 16, type: type, draws: &draws)
         let queries = (0..<5).map { _ in draws.floats(16, scale: 4) }
         let visible = [tokens - 1, tokens - 2, 3, tokens / 2, 64]
         let whole = kernelStates(queries, visible: visible, pages).map { $0?.bits }
@@ -69,13 +88,16 @@ import Testing
         }
     }
 
-    @Test("a row's bits depend on no other row, on no order of rows and not on what lies in unseen keys")
-    func rowsAlone() {
+    /// 0x7FFF is a NaN in every type that can hold one, also where scales lie.
+    @Test(
+        "a row's bits depend on no other row, on no order of rows and not on what lies in unseen keys",
+        arguments: KVType.allCases, [0xC123, 0x7FFF])
+    func rowsAlone(type: KVType, rubbish: UInt16) {
         var draws = Draws(3)
         var same = Draws(4)
-        let pages = Pages(tokens: 333, headDim: 32, draws: &same)
+        let pages = Pages(tokens: 333, headDim: 32, type: type, draws: &same)
         same = Draws(4)
-        let others = Pages(tokens: 333, headDim: 32, draws: &same, rubbish: 0xC123)
+        let others = Pages(tokens: 333, headDim: 32, type: type, draws: &same, rubbish: rubbish)
         let queries = (0..<40).map { _ in draws.floats(32, scale: 3) }
         let visible = (0..<40).map { 333 - 1 - 8 * $0 }
         let together = kernelStates(queries, visible: visible, pages).map { $0?.bits }
@@ -87,10 +109,10 @@ import Testing
         #expect(together == alone)
     }
 
-    @Test("attention has the twin's bits on a thread that flushes denormals")
-    func denormals() {
+    @Test("attention has the twin's bits on a thread that flushes denormals", arguments: KVType.allCases)
+    func denormals(type: KVType) {
         var draws = Draws(6)
-        let pages = Pages(tokens: 300, headDim: 16, draws: &draws, filled: false)
+        let pages = Pages(tokens: 300, headDim: 16, type: type, draws: &draws, filled: false)
         for token in 0..<300 {
             pages.store(key: draws.floats(16, scale: 60), value: draws.floats(16, scale: 1e-4), at: token)
         }

@@ -60,21 +60,61 @@ final class Pages {
         KeyValuePage.storeValue(value, in: page + pageBytes, at: token % 64, headDim: headDim, type: type)
     }
 
-    func key(_ token: Int, _ d: Int) -> Float { number(keys[token / 64], d * 64 + token % 64) }
+    func key(_ token: Int, _ d: Int) -> Float {
+        let (page, token) = (keys[token / 64], token % 64)
+        if type == .f32 || type == .f16 { return number(page, d * 64 + token) }
+        let row = type == .q8 ? d : d / 2
+        return blockNumber(page, quant: row * 64 + token, scale: d / 32 * 64 + token, isHigh: d % 2 == 1)
+    }
 
-    func value(_ token: Int, _ d: Int) -> Float { number(values[token / 64], token % 64 * headDim + d) }
+    func value(_ token: Int, _ d: Int) -> Float {
+        let (page, token) = (values[token / 64], token % 64)
+        if type == .f32 || type == .f16 { return number(page, token * headDim + d) }
+        let at = token * headDim + d
+        let scale = token * ((headDim + 31) / 32) + d / 32
+        return blockNumber(page, quant: type == .q8 ? at : at / 2, scale: scale, isHigh: d % 2 == 1)
+    }
+
+    /// Every byte of the pages.
+    var bytes: [UInt8] {
+        [UInt8](UnsafeRawBufferPointer(start: memory, count: 2 * keys.count * pageBytes))
+    }
+
+    /// Pages of f32 that hold what the first `tokens` of these are read as.
+    func widened(tokens: Int) -> Pages {
+        var draws = Draws(0)
+        let wide = Pages(tokens: tokens, headDim: headDim, type: .f32, draws: &draws, filled: false)
+        for token in 0..<tokens {
+            wide.store(
+                key: (0..<headDim).map { key(token, $0) }, value: (0..<headDim).map { value(token, $0) }, at: token)
+        }
+        return wide
+    }
 
     private func number(_ page: UnsafeRawPointer, _ index: Int) -> Float {
-        if type == .f32 { return page.load(fromByteOffset: index * 4, as: Float.self) }
-        // By hand: where the conversion is a library's, a thread that flushes would lose f16's denormals.
-        let bits = page.load(fromByteOffset: index * 2, as: UInt16.self)
-        let exponent = Int(bits >> 10) & 31
-        let fraction = Float(bits & 1023)
-        let x =
-            exponent == 0
-            ? fraction * 0x1p-24 : Float(sign: .plus, exponent: exponent - 25, significand: 1024 + fraction)
-        return bits >> 15 == 1 ? 0 - x : x
+        type == .f32
+            ? page.load(fromByteOffset: index * 4, as: Float.self)
+            : half(page.load(fromByteOffset: index * 2, as: UInt16.self))
     }
+
+    /// What a quant counts, times its scale; a product of 8 and 11 bits, so exact.
+    private func blockNumber(_ page: UnsafeRawPointer, quant: Int, scale: Int, isHigh: Bool) -> Float {
+        let bytes = 64 * (type == .q8 ? headDim : headDim / 2)
+        let scale = half(page.load(fromByteOffset: bytes + 2 * scale, as: UInt16.self))
+        if type == .q8 { return scale * Float(page.load(fromByteOffset: quant, as: Int8.self)) }
+        let byte = Int(page.load(fromByteOffset: quant, as: UInt8.self))
+        return scale * Float((isHigh ? byte / 16 : byte % 16) - 8)
+    }
+}
+
+/// f16 to f32 by hand: where the conversion is a library's, a thread that flushes would lose f16's denormals.
+func half(_ bits: UInt16) -> Float {
+    let exponent = Int(bits >> 10) & 31
+    let fraction = Float(bits & 1023)
+    let x =
+        exponent == 0
+        ? fraction * 0x1p-24 : Float(sign: .plus, exponent: exponent - 25, significand: 1024 + fraction)
+    return bits >> 15 == 1 ? 0 - x : x
 }
 
 /// What `body` gives on a thread that flushes denormals to zero, as compute threads do.

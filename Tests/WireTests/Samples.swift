@@ -49,7 +49,7 @@ enum Samples {
                         stage: 0, rank: 0, worker: WorkerID("ada"), dataEndpoint: "tcp://10.0.0.7:1", dataPublicKey: "k"
                     ),
                     Peer(stage: 1, rank: 2, worker: WorkerID("b"), dataEndpoint: "ipc:///tmp/x"),
-                ], modelDescription: Array("{}".utf8), weightType: .q4, kvCapacity: 4096, digest: "abc")),
+                ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvCapacity: 4096, digest: "abc")),
         .assign(
             Assignment(
                 epoch: 8, layout: .single, slice: .whole(layers: 2, vocabulary: 64), peers: [], modelDescription: [],

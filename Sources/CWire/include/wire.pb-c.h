@@ -79,6 +79,18 @@ typedef enum _Wire__WeightType {
   WIRE__WEIGHT_TYPE__WEIGHT_TYPE_Q4M = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__WEIGHT_TYPE)
 } Wire__WeightType;
+typedef enum _Wire__KvType {
+  WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED = 0,
+  /*
+   * What goes with the weights.
+   */
+  WIRE__KV_TYPE__KV_TYPE_DEFAULT = 1,
+  WIRE__KV_TYPE__KV_TYPE_F32 = 2,
+  WIRE__KV_TYPE__KV_TYPE_F16 = 3,
+  WIRE__KV_TYPE__KV_TYPE_Q8 = 4,
+  WIRE__KV_TYPE__KV_TYPE_Q4 = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KV_TYPE)
+} Wire__KvType;
 typedef enum _Wire__Output {
   WIRE__OUTPUT__OUTPUT_UNSPECIFIED = 0,
   WIRE__OUTPUT__OUTPUT_NONE = 1,
@@ -453,10 +465,11 @@ struct  Wire__Assignment
    */
   uint64_t kv_capacity;
   char *digest;
+  Wire__KvType kv_type;
 };
 #define WIRE__ASSIGNMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__assignment__descriptor) \
-    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, 0, (char *)protobuf_c_empty_string }
+    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, 0, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED }
 
 
 struct  Wire__Activate
@@ -1627,6 +1640,7 @@ typedef void (*Wire__ClusterStatus_Closure)
 
 extern const ProtobufCEnumDescriptor    wire__problem_kind__descriptor;
 extern const ProtobufCEnumDescriptor    wire__weight_type__descriptor;
+extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;

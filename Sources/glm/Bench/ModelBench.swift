@@ -78,7 +78,8 @@ struct ModelBench: AsyncParsableCommand {
 
     private func measureHere(_ checkpoint: Checkpoint, length: Int) throws -> (prefill: Double, decode: Double) {
         let generator = try Generator(
-            checkpoint, type: try options.weightType(), kvTokens: length + Slots.pageTokens,
+            checkpoint, type: try options.weightType(), kvType: try options.kvType(),
+            kvTokens: length + Slots.pageTokens,
             threads: try options.threadCount(workers: 1))
         let vocabulary = generator.description.configuration.vocabulary
         let greedy = Segment.Output.sample(SamplingOptions())
@@ -121,7 +122,7 @@ struct ModelBench: AsyncParsableCommand {
     ) async throws -> (prefill: Double, decode: Double) {
         guard depth == 0 else { throw Problem.invalid("--depth is measured on one process only; leave --layout out") }
         let cluster = try await LocalCluster.start(
-            layout: layout, model: options.model, type: try options.weightType(),
+            layout: layout, model: options.model, type: try options.weightType(), kvType: try options.kvType(),
             threads: try options.threadCount(workers: layout.workers))
         var prefills: [Double] = []
         var decodes: [Double] = []
