@@ -43,6 +43,7 @@ let package = Package(
     products: [.executable(name: "glm", targets: ["glm"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
@@ -54,6 +55,7 @@ let package = Package(
         .systemLibrary(name: "CZeroMQ", providers: [.apt(["libzmq3-dev"])]),
         .systemLibrary(name: "CProtobufC", providers: [.apt(["libprotobuf-c-dev"])]),
         .systemLibrary(name: "CSodium", providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(name: "CXXHash", providers: [.apt(["libxxhash-dev"])]),
         .target(name: "CWire", dependencies: ["CProtobufC"]),
         // ground
         room("Core"),
@@ -63,23 +65,23 @@ let package = Package(
         room("Wire", ["Core", "CWire", "CProtobufC"]),
         room("Transport", ["Core", "Threads", "CZeroMQ", "CLinux"]),
         room("Checkpoint", ["Core", "CSodium"]),
-        room("KVCache", ["Core"]),
+        room("KVCache", ["Core", "Threads", "CSodium", "CXXHash"]),
         // model
         room("Tokenization", ["Core", "Checkpoint"]),
         room("GLM", ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"]),
         // thinking
         room("Cluster", ["Core"]),
         room("Scheduler", ["Core"]),
-        room("Router", ["Core"]),
+        room("Router", ["Core"], packages: [.product(name: "HeapModule", package: "swift-collections")]),
         // services
         room("Telemetry", packages: [.product(name: "Logging", package: "swift-log")]),
         // roles
-        room("Worker", ["Core", "Threads", "GLM", "Checkpoint", "Wire", "Transport"]),
+        room("Worker", ["Core", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"]),
         room(
             "Coordinator",
             [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire",
-                "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
+                "Wire", "Transport",
             ]),
         room(
             "Gateway", ["Core", "Tokenization", "Wire", "Transport"],
@@ -109,7 +111,8 @@ let package = Package(
         tests("GatewayTests", ["Core", "Tokenization", "Gateway"]),
         tests("ClusterTests", ["Core", "Cluster"]),
         tests("SchedulerTests", ["Core", "Scheduler"]),
-        tests("RouterTests", ["Core", "Router"]),
+        tests("KVCacheTests", ["Core", "Threads", "KVCache"]),
+        tests("RouterTests", ["Core", "Router", "KVCache"]),
         tests("TokenizationTests", ["Core", "Tokenization"]),
         tests("CheckpointTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
         tests(

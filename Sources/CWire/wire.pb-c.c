@@ -322,6 +322,96 @@ void   wire__ready__free_unpacked
   assert(message->base.descriptor == &wire__ready__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__restored__init
+                     (Wire__Restored         *message)
+{
+  static const Wire__Restored init_value = WIRE__RESTORED__INIT;
+  *message = init_value;
+}
+size_t wire__restored__get_packed_size
+                     (const Wire__Restored *message)
+{
+  assert(message->base.descriptor == &wire__restored__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__restored__pack
+                     (const Wire__Restored *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__restored__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__restored__pack_to_buffer
+                     (const Wire__Restored *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__restored__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Restored *
+       wire__restored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Restored *)
+     protobuf_c_message_unpack (&wire__restored__descriptor,
+                                allocator, len, data);
+}
+void   wire__restored__free_unpacked
+                     (Wire__Restored *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__restored__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__stored__init
+                     (Wire__Stored         *message)
+{
+  static const Wire__Stored init_value = WIRE__STORED__INIT;
+  *message = init_value;
+}
+size_t wire__stored__get_packed_size
+                     (const Wire__Stored *message)
+{
+  assert(message->base.descriptor == &wire__stored__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__stored__pack
+                     (const Wire__Stored *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__stored__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__stored__pack_to_buffer
+                     (const Wire__Stored *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__stored__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Stored *
+       wire__stored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Stored *)
+     protobuf_c_message_unpack (&wire__stored__descriptor,
+                                allocator, len, data);
+}
+void   wire__stored__free_unpacked
+                     (Wire__Stored *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__stored__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__loading__init
                      (Wire__Loading         *message)
 {
@@ -1087,6 +1177,276 @@ void   wire__step__free_unpacked
   assert(message->base.descriptor == &wire__step__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__page_run__init
+                     (Wire__PageRun         *message)
+{
+  static const Wire__PageRun init_value = WIRE__PAGE_RUN__INIT;
+  *message = init_value;
+}
+size_t wire__page_run__get_packed_size
+                     (const Wire__PageRun *message)
+{
+  assert(message->base.descriptor == &wire__page_run__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__page_run__pack
+                     (const Wire__PageRun *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__page_run__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__page_run__pack_to_buffer
+                     (const Wire__PageRun *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__page_run__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__PageRun *
+       wire__page_run__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__PageRun *)
+     protobuf_c_message_unpack (&wire__page_run__descriptor,
+                                allocator, len, data);
+}
+void   wire__page_run__free_unpacked
+                     (Wire__PageRun *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__page_run__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__kv_open__init
+                     (Wire__KvOpen         *message)
+{
+  static const Wire__KvOpen init_value = WIRE__KV_OPEN__INIT;
+  *message = init_value;
+}
+size_t wire__kv_open__get_packed_size
+                     (const Wire__KvOpen *message)
+{
+  assert(message->base.descriptor == &wire__kv_open__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__kv_open__pack
+                     (const Wire__KvOpen *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__kv_open__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__kv_open__pack_to_buffer
+                     (const Wire__KvOpen *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__kv_open__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KvOpen *
+       wire__kv_open__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KvOpen *)
+     protobuf_c_message_unpack (&wire__kv_open__descriptor,
+                                allocator, len, data);
+}
+void   wire__kv_open__free_unpacked
+                     (Wire__KvOpen *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__kv_open__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__kv_store__init
+                     (Wire__KvStore         *message)
+{
+  static const Wire__KvStore init_value = WIRE__KV_STORE__INIT;
+  *message = init_value;
+}
+size_t wire__kv_store__get_packed_size
+                     (const Wire__KvStore *message)
+{
+  assert(message->base.descriptor == &wire__kv_store__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__kv_store__pack
+                     (const Wire__KvStore *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__kv_store__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__kv_store__pack_to_buffer
+                     (const Wire__KvStore *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__kv_store__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KvStore *
+       wire__kv_store__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KvStore *)
+     protobuf_c_message_unpack (&wire__kv_store__descriptor,
+                                allocator, len, data);
+}
+void   wire__kv_store__free_unpacked
+                     (Wire__KvStore *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__kv_store__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__kv_restore__init
+                     (Wire__KvRestore         *message)
+{
+  static const Wire__KvRestore init_value = WIRE__KV_RESTORE__INIT;
+  *message = init_value;
+}
+size_t wire__kv_restore__get_packed_size
+                     (const Wire__KvRestore *message)
+{
+  assert(message->base.descriptor == &wire__kv_restore__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__kv_restore__pack
+                     (const Wire__KvRestore *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__kv_restore__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__kv_restore__pack_to_buffer
+                     (const Wire__KvRestore *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__kv_restore__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KvRestore *
+       wire__kv_restore__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KvRestore *)
+     protobuf_c_message_unpack (&wire__kv_restore__descriptor,
+                                allocator, len, data);
+}
+void   wire__kv_restore__free_unpacked
+                     (Wire__KvRestore *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__kv_restore__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__kv_cut__init
+                     (Wire__KvCut         *message)
+{
+  static const Wire__KvCut init_value = WIRE__KV_CUT__INIT;
+  *message = init_value;
+}
+size_t wire__kv_cut__get_packed_size
+                     (const Wire__KvCut *message)
+{
+  assert(message->base.descriptor == &wire__kv_cut__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__kv_cut__pack
+                     (const Wire__KvCut *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__kv_cut__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__kv_cut__pack_to_buffer
+                     (const Wire__KvCut *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__kv_cut__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KvCut *
+       wire__kv_cut__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KvCut *)
+     protobuf_c_message_unpack (&wire__kv_cut__descriptor,
+                                allocator, len, data);
+}
+void   wire__kv_cut__free_unpacked
+                     (Wire__KvCut *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__kv_cut__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__kv_change__init
+                     (Wire__KvChange         *message)
+{
+  static const Wire__KvChange init_value = WIRE__KV_CHANGE__INIT;
+  *message = init_value;
+}
+size_t wire__kv_change__get_packed_size
+                     (const Wire__KvChange *message)
+{
+  assert(message->base.descriptor == &wire__kv_change__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__kv_change__pack
+                     (const Wire__KvChange *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__kv_change__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__kv_change__pack_to_buffer
+                     (const Wire__KvChange *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__kv_change__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KvChange *
+       wire__kv_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KvChange *)
+     protobuf_c_message_unpack (&wire__kv_change__descriptor,
+                                allocator, len, data);
+}
+void   wire__kv_change__free_unpacked
+                     (Wire__KvChange *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__kv_change__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__gateway_hello__init
                      (Wire__GatewayHello         *message)
 {
@@ -1717,6 +2077,51 @@ void   wire__member__free_unpacked
   assert(message->base.descriptor == &wire__member__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__kv_use__init
+                     (Wire__KvUse         *message)
+{
+  static const Wire__KvUse init_value = WIRE__KV_USE__INIT;
+  *message = init_value;
+}
+size_t wire__kv_use__get_packed_size
+                     (const Wire__KvUse *message)
+{
+  assert(message->base.descriptor == &wire__kv_use__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__kv_use__pack
+                     (const Wire__KvUse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__kv_use__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__kv_use__pack_to_buffer
+                     (const Wire__KvUse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__kv_use__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KvUse *
+       wire__kv_use__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KvUse *)
+     protobuf_c_message_unpack (&wire__kv_use__descriptor,
+                                allocator, len, data);
+}
+void   wire__kv_use__free_unpacked
+                     (Wire__KvUse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__kv_use__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__cluster_status__init
                      (Wire__ClusterStatus         *message)
 {
@@ -1800,7 +2205,7 @@ const ProtobufCMessageDescriptor wire__blob__descriptor =
   (ProtobufCMessageInit) wire__blob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[36] =
+static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[38] =
 {
   {
     "protocol_major",
@@ -1930,6 +2335,30 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[36] =
     offsetof(Wire__Envelope, body_case),
     offsetof(Wire__Envelope, goodbye),
     &wire__nothing__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "restored",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, restored),
+    &wire__restored__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stored",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, stored),
+    &wire__stored__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -2236,40 +2665,42 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[36] =
   },
 };
 static const unsigned wire__envelope__field_indices_by_name[] = {
-  28,   /* field[28] = accepted */
-  14,   /* field[14] = activate */
-  13,   /* field[13] = assign */
-  23,   /* field[23] = cancel */
-  32,   /* field[32] = done */
-  30,   /* field[30] = event */
-  22,   /* field[22] = events */
-  31,   /* field[31] = events_end */
+  30,   /* field[30] = accepted */
+  16,   /* field[16] = activate */
+  15,   /* field[15] = assign */
+  25,   /* field[25] = cancel */
+  34,   /* field[34] = done */
+  32,   /* field[32] = event */
+  24,   /* field[24] = events */
+  33,   /* field[33] = events_end */
   6,   /* field[6] = failed */
   9,   /* field[9] = fetch */
-  19,   /* field[19] = gateway_hello */
+  21,   /* field[21] = gateway_hello */
   10,   /* field[10] = goodbye */
-  17,   /* field[17] = heartbeat */
-  25,   /* field[25] = job */
-  34,   /* field[34] = job_is */
-  33,   /* field[33] = job_list */
-  24,   /* field[24] = jobs */
+  19,   /* field[19] = heartbeat */
+  27,   /* field[27] = job */
+  36,   /* field[36] = job_is */
+  35,   /* field[35] = job_list */
+  26,   /* field[26] = jobs */
   5,   /* field[5] = loading */
-  20,   /* field[20] = model */
-  27,   /* field[27] = model_is */
-  16,   /* field[16] = piece */
-  29,   /* field[29] = problem */
+  22,   /* field[22] = model */
+  29,   /* field[29] = model_is */
+  18,   /* field[18] = piece */
+  31,   /* field[31] = problem */
   0,   /* field[0] = protocol_major */
   1,   /* field[1] = protocol_minor */
   4,   /* field[4] = ready */
-  12,   /* field[12] = refused */
+  14,   /* field[14] = refused */
   2,   /* field[2] = request */
-  18,   /* field[18] = shutdown */
-  26,   /* field[26] = status */
-  35,   /* field[35] = status_is */
-  15,   /* field[15] = step */
+  11,   /* field[11] = restored */
+  20,   /* field[20] = shutdown */
+  28,   /* field[28] = status */
+  37,   /* field[37] = status_is */
+  17,   /* field[17] = step */
   7,   /* field[7] = step_done */
-  21,   /* field[21] = submit */
-  11,   /* field[11] = welcome */
+  12,   /* field[12] = stored */
+  23,   /* field[23] = submit */
+  13,   /* field[13] = welcome */
   8,   /* field[8] = worker_heartbeat */
   3,   /* field[3] = worker_hello */
 };
@@ -2277,10 +2708,10 @@ static const ProtobufCIntRange wire__envelope__number_ranges[5 + 1] =
 {
   { 1, 0 },
   { 10, 3 },
-  { 30, 11 },
-  { 50, 19 },
-  { 70, 27 },
-  { 0, 36 }
+  { 30, 13 },
+  { 50, 21 },
+  { 70, 29 },
+  { 0, 38 }
 };
 const ProtobufCMessageDescriptor wire__envelope__descriptor =
 {
@@ -2290,7 +2721,7 @@ const ProtobufCMessageDescriptor wire__envelope__descriptor =
   "Wire__Envelope",
   "wire",
   sizeof(Wire__Envelope),
-  36,
+  38,
   wire__envelope__field_descriptors,
   wire__envelope__field_indices_by_name,
   5,  wire__envelope__number_ranges,
@@ -2417,7 +2848,7 @@ const ProtobufCMessageDescriptor wire__range__descriptor =
   (ProtobufCMessageInit) wire__range__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[7] =
+static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[8] =
 {
   {
     "worker",
@@ -2503,11 +2934,24 @@ static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv_memory_bytes",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHello, kv_memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_hello__field_indices_by_name[] = {
   3,   /* field[3] = data_endpoint */
   4,   /* field[4] = data_public_key */
   6,   /* field[6] = instruction_set */
+  7,   /* field[7] = kv_memory_bytes */
   2,   /* field[2] = memory_bytes */
   5,   /* field[5] = model_digest */
   1,   /* field[1] = threads */
@@ -2516,7 +2960,7 @@ static const unsigned wire__worker_hello__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__worker_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
 {
@@ -2526,14 +2970,14 @@ const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
   "Wire__WorkerHello",
   "wire",
   sizeof(Wire__WorkerHello),
-  7,
+  8,
   wire__worker_hello__field_descriptors,
   wire__worker_hello__field_indices_by_name,
   1,  wire__worker_hello__number_ranges,
   (ProtobufCMessageInit) wire__worker_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__ready__field_descriptors[3] =
+static const ProtobufCFieldDescriptor wire__ready__field_descriptors[6] =
 {
   {
     "epoch",
@@ -2560,13 +3004,49 @@ static const ProtobufCFieldDescriptor wire__ready__field_descriptors[3] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "kv_capacity",
-    3,
+    "kv_pages",
+    4,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(Wire__Ready, kv_capacity),
+    offsetof(Wire__Ready, kv_pages),
     NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "kv_page_bytes",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Ready, kv_page_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_store",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Ready, has_store),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stored",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Ready, stored),
+    &wire__blob__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -2574,13 +3054,17 @@ static const ProtobufCFieldDescriptor wire__ready__field_descriptors[3] =
 };
 static const unsigned wire__ready__field_indices_by_name[] = {
   0,   /* field[0] = epoch */
-  2,   /* field[2] = kv_capacity */
+  4,   /* field[4] = has_store */
+  3,   /* field[3] = kv_page_bytes */
+  2,   /* field[2] = kv_pages */
+  5,   /* field[5] = stored */
   1,   /* field[1] = weight_bytes */
 };
-static const ProtobufCIntRange wire__ready__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__ready__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 4, 2 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__ready__descriptor =
 {
@@ -2590,11 +3074,139 @@ const ProtobufCMessageDescriptor wire__ready__descriptor =
   "Wire__Ready",
   "wire",
   sizeof(Wire__Ready),
-  3,
+  6,
   wire__ready__field_descriptors,
   wire__ready__field_indices_by_name,
-  1,  wire__ready__number_ranges,
+  2,  wire__ready__number_ranges,
   (ProtobufCMessageInit) wire__ready__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__restored__field_descriptors[3] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Restored, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sequence",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Restored, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pages",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Restored, pages),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__restored__field_indices_by_name[] = {
+  0,   /* field[0] = epoch */
+  2,   /* field[2] = pages */
+  1,   /* field[1] = sequence */
+};
+static const ProtobufCIntRange wire__restored__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__restored__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Restored",
+  "Restored",
+  "Wire__Restored",
+  "wire",
+  sizeof(Wire__Restored),
+  3,
+  wire__restored__field_descriptors,
+  wire__restored__field_indices_by_name,
+  1,  wire__restored__number_ranges,
+  (ProtobufCMessageInit) wire__restored__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__stored__field_descriptors[3] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Stored, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keys",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Stored, keys),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "gone",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Stored, gone),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__stored__field_indices_by_name[] = {
+  0,   /* field[0] = epoch */
+  2,   /* field[2] = gone */
+  1,   /* field[1] = keys */
+};
+static const ProtobufCIntRange wire__stored__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__stored__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Stored",
+  "Stored",
+  "Wire__Stored",
+  "wire",
+  sizeof(Wire__Stored),
+  3,
+  wire__stored__field_descriptors,
+  wire__stored__field_indices_by_name,
+  1,  wire__stored__number_ranges,
+  (ProtobufCMessageInit) wire__stored__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__loading__field_descriptors[2] =
@@ -2917,7 +3529,7 @@ const ProtobufCMessageDescriptor wire__step_done__descriptor =
   (ProtobufCMessageInit) wire__step_done__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[7] =
 {
   {
     "epoch",
@@ -2991,10 +3603,23 @@ static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "disk_trouble",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHeartbeat, disk_trouble),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_heartbeat__field_indices_by_name[] = {
   1,   /* field[1] = activity */
   4,   /* field[4] = bytes_sent */
+  6,   /* field[6] = disk_trouble */
   0,   /* field[0] = epoch */
   2,   /* field[2] = kv_used */
   5,   /* field[5] = messages_sent */
@@ -3003,7 +3628,7 @@ static const unsigned wire__worker_heartbeat__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__worker_heartbeat__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
 {
@@ -3013,7 +3638,7 @@ const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
   "Wire__WorkerHeartbeat",
   "wire",
   sizeof(Wire__WorkerHeartbeat),
-  6,
+  7,
   wire__worker_heartbeat__field_descriptors,
   wire__worker_heartbeat__field_indices_by_name,
   1,  wire__worker_heartbeat__number_ranges,
@@ -3263,7 +3888,7 @@ const ProtobufCMessageDescriptor wire__layout__descriptor =
   (ProtobufCMessageInit) wire__layout__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__slice__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__slice__field_descriptors[7] =
 {
   {
     "stage",
@@ -3337,8 +3962,21 @@ static const ProtobufCFieldDescriptor wire__slice__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv_weight_by_rank",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Wire__Slice, n_kv_weight_by_rank),
+    offsetof(Wire__Slice, kv_weight_by_rank),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__slice__field_indices_by_name[] = {
+  6,   /* field[6] = kv_weight_by_rank */
   3,   /* field[3] = layers */
   4,   /* field[4] = leaves_by_rank */
   2,   /* field[2] = rank */
@@ -3349,7 +3987,7 @@ static const unsigned wire__slice__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__slice__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor wire__slice__descriptor =
 {
@@ -3359,7 +3997,7 @@ const ProtobufCMessageDescriptor wire__slice__descriptor =
   "Wire__Slice",
   "wire",
   sizeof(Wire__Slice),
-  6,
+  7,
   wire__slice__field_descriptors,
   wire__slice__field_indices_by_name,
   1,  wire__slice__number_ranges,
@@ -3531,18 +4169,6 @@ static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[9] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "kv_capacity",
-    7,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Wire__Assignment, kv_capacity),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "digest",
     8,
     PROTOBUF_C_LABEL_NONE,
@@ -3566,21 +4192,34 @@ static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv_pages",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Assignment, kv_pages),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__assignment__field_indices_by_name[] = {
-  7,   /* field[7] = digest */
+  6,   /* field[6] = digest */
   0,   /* field[0] = epoch */
-  6,   /* field[6] = kv_capacity */
-  8,   /* field[8] = kv_type */
+  8,   /* field[8] = kv_pages */
+  7,   /* field[7] = kv_type */
   1,   /* field[1] = layout */
   4,   /* field[4] = model_description */
   3,   /* field[3] = peers */
   2,   /* field[2] = slice */
   5,   /* field[5] = weight_type */
 };
-static const ProtobufCIntRange wire__assignment__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__assignment__number_ranges[2 + 1] =
 {
   { 1, 0 },
+  { 8, 6 },
   { 0, 9 }
 };
 const ProtobufCMessageDescriptor wire__assignment__descriptor =
@@ -3594,7 +4233,7 @@ const ProtobufCMessageDescriptor wire__assignment__descriptor =
   9,
   wire__assignment__field_descriptors,
   wire__assignment__field_indices_by_name,
-  1,  wire__assignment__number_ranges,
+  2,  wire__assignment__number_ranges,
   (ProtobufCMessageInit) wire__assignment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -3856,18 +4495,6 @@ static const ProtobufCFieldDescriptor wire__step__field_descriptors[5] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "released",
-    3,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_UINT64,
-    offsetof(Wire__Step, n_released),
-    offsetof(Wire__Step, released),
-    NULL,
-    NULL,
-    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "segments",
     4,
     PROTOBUF_C_LABEL_REPEATED,
@@ -3891,17 +4518,30 @@ static const ProtobufCFieldDescriptor wire__step__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "changes",
+    6,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Step, n_changes),
+    offsetof(Wire__Step, changes),
+    &wire__kv_change__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__step__field_indices_by_name[] = {
+  4,   /* field[4] = changes */
   0,   /* field[0] = epoch */
   1,   /* field[1] = number */
-  2,   /* field[2] = released */
-  3,   /* field[3] = segments */
-  4,   /* field[4] = tokens */
+  2,   /* field[2] = segments */
+  3,   /* field[3] = tokens */
 };
-static const ProtobufCIntRange wire__step__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__step__number_ranges[2 + 1] =
 {
   { 1, 0 },
+  { 4, 2 },
   { 0, 5 }
 };
 const ProtobufCMessageDescriptor wire__step__descriptor =
@@ -3915,8 +4555,431 @@ const ProtobufCMessageDescriptor wire__step__descriptor =
   5,
   wire__step__field_descriptors,
   wire__step__field_indices_by_name,
-  1,  wire__step__number_ranges,
+  2,  wire__step__number_ranges,
   (ProtobufCMessageInit) wire__step__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__page_run__field_descriptors[2] =
+{
+  {
+    "creator",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__PageRun, creator),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "places",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__PageRun, places),
+    &wire__range__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__page_run__field_indices_by_name[] = {
+  0,   /* field[0] = creator */
+  1,   /* field[1] = places */
+};
+static const ProtobufCIntRange wire__page_run__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor wire__page_run__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.PageRun",
+  "PageRun",
+  "Wire__PageRun",
+  "wire",
+  sizeof(Wire__PageRun),
+  2,
+  wire__page_run__field_descriptors,
+  wire__page_run__field_indices_by_name,
+  1,  wire__page_run__number_ranges,
+  (ProtobufCMessageInit) wire__page_run__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__kv_open__field_descriptors[5] =
+{
+  {
+    "sequence",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvOpen, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prefix",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KvOpen, n_prefix),
+    offsetof(Wire__KvOpen, prefix),
+    &wire__page_run__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "copy_creator",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvOpen, copy_creator),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "copy_place",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvOpen, copy_place),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "copy_tokens",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvOpen, copy_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__kv_open__field_indices_by_name[] = {
+  2,   /* field[2] = copy_creator */
+  3,   /* field[3] = copy_place */
+  4,   /* field[4] = copy_tokens */
+  1,   /* field[1] = prefix */
+  0,   /* field[0] = sequence */
+};
+static const ProtobufCIntRange wire__kv_open__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor wire__kv_open__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KvOpen",
+  "KvOpen",
+  "Wire__KvOpen",
+  "wire",
+  sizeof(Wire__KvOpen),
+  5,
+  wire__kv_open__field_descriptors,
+  wire__kv_open__field_indices_by_name,
+  1,  wire__kv_open__number_ranges,
+  (ProtobufCMessageInit) wire__kv_open__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__kv_store__field_descriptors[3] =
+{
+  {
+    "pages",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KvStore, n_pages),
+    offsetof(Wire__KvStore, pages),
+    &wire__page_run__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvStore, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keys",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvStore, keys),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__kv_store__field_indices_by_name[] = {
+  1,   /* field[1] = first */
+  2,   /* field[2] = keys */
+  0,   /* field[0] = pages */
+};
+static const ProtobufCIntRange wire__kv_store__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__kv_store__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KvStore",
+  "KvStore",
+  "Wire__KvStore",
+  "wire",
+  sizeof(Wire__KvStore),
+  3,
+  wire__kv_store__field_descriptors,
+  wire__kv_store__field_indices_by_name,
+  1,  wire__kv_store__number_ranges,
+  (ProtobufCMessageInit) wire__kv_store__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__kv_restore__field_descriptors[3] =
+{
+  {
+    "sequence",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvRestore, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "first",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvRestore, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keys",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvRestore, keys),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__kv_restore__field_indices_by_name[] = {
+  1,   /* field[1] = first */
+  2,   /* field[2] = keys */
+  0,   /* field[0] = sequence */
+};
+static const ProtobufCIntRange wire__kv_restore__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__kv_restore__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KvRestore",
+  "KvRestore",
+  "Wire__KvRestore",
+  "wire",
+  sizeof(Wire__KvRestore),
+  3,
+  wire__kv_restore__field_descriptors,
+  wire__kv_restore__field_indices_by_name,
+  1,  wire__kv_restore__number_ranges,
+  (ProtobufCMessageInit) wire__kv_restore__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__kv_cut__field_descriptors[2] =
+{
+  {
+    "sequence",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvCut, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pages",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvCut, pages),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__kv_cut__field_indices_by_name[] = {
+  1,   /* field[1] = pages */
+  0,   /* field[0] = sequence */
+};
+static const ProtobufCIntRange wire__kv_cut__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor wire__kv_cut__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KvCut",
+  "KvCut",
+  "Wire__KvCut",
+  "wire",
+  sizeof(Wire__KvCut),
+  2,
+  wire__kv_cut__field_descriptors,
+  wire__kv_cut__field_indices_by_name,
+  1,  wire__kv_cut__number_ranges,
+  (ProtobufCMessageInit) wire__kv_cut__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__kv_change__field_descriptors[6] =
+{
+  {
+    "open",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KvChange, change_case),
+    offsetof(Wire__KvChange, open),
+    &wire__kv_open__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "close",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Wire__KvChange, change_case),
+    offsetof(Wire__KvChange, close),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drop",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KvChange, change_case),
+    offsetof(Wire__KvChange, drop),
+    &wire__page_run__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "store",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KvChange, change_case),
+    offsetof(Wire__KvChange, store),
+    &wire__kv_store__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "restore",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KvChange, change_case),
+    offsetof(Wire__KvChange, restore),
+    &wire__kv_restore__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cut",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KvChange, change_case),
+    offsetof(Wire__KvChange, cut),
+    &wire__kv_cut__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__kv_change__field_indices_by_name[] = {
+  1,   /* field[1] = close */
+  5,   /* field[5] = cut */
+  2,   /* field[2] = drop */
+  0,   /* field[0] = open */
+  4,   /* field[4] = restore */
+  3,   /* field[3] = store */
+};
+static const ProtobufCIntRange wire__kv_change__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor wire__kv_change__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KvChange",
+  "KvChange",
+  "Wire__KvChange",
+  "wire",
+  sizeof(Wire__KvChange),
+  6,
+  wire__kv_change__field_descriptors,
+  wire__kv_change__field_indices_by_name,
+  1,  wire__kv_change__number_ranges,
+  (ProtobufCMessageInit) wire__kv_change__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__gateway_hello__field_descriptors[1] =
@@ -4085,7 +5148,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[5] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[6] =
 {
   {
     "sampling",
@@ -4147,8 +5210,21 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "computes_all",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, computes_all),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
+  5,   /* field[5] = computes_all */
   1,   /* field[1] = has_max_tokens */
   4,   /* field[4] = ignores_end_of_sequence */
   2,   /* field[2] = max_tokens */
@@ -4158,7 +5234,7 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__generation_options__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -4168,7 +5244,7 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  5,
+  6,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   1,  wire__generation_options__number_ranges,
@@ -4367,7 +5443,7 @@ const ProtobufCMessageDescriptor wire__timings__descriptor =
   (ProtobufCMessageInit) wire__timings__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__prefilled__field_descriptors[2] =
+static const ProtobufCFieldDescriptor wire__prefilled__field_descriptors[5] =
 {
   {
     "tokens",
@@ -4393,15 +5469,54 @@ static const ProtobufCFieldDescriptor wire__prefilled__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cached",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Prefilled, cached),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens_per_second",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Prefilled, tokens_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seconds_left",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Prefilled, seconds_left),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__prefilled__field_indices_by_name[] = {
+  2,   /* field[2] = cached */
+  4,   /* field[4] = seconds_left */
   0,   /* field[0] = tokens */
+  3,   /* field[3] = tokens_per_second */
   1,   /* field[1] = total */
 };
 static const ProtobufCIntRange wire__prefilled__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor wire__prefilled__descriptor =
 {
@@ -4411,7 +5526,7 @@ const ProtobufCMessageDescriptor wire__prefilled__descriptor =
   "Wire__Prefilled",
   "wire",
   sizeof(Wire__Prefilled),
-  2,
+  5,
   wire__prefilled__field_descriptors,
   wire__prefilled__field_indices_by_name,
   1,  wire__prefilled__number_ranges,
@@ -4663,7 +5778,7 @@ const ProtobufCMessageDescriptor wire__job_event__descriptor =
   (ProtobufCMessageInit) wire__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[10] =
+static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[13] =
 {
   {
     "job",
@@ -4785,23 +5900,62 @@ static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[10] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "cached_tokens",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, cached_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens_per_second",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, tokens_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seconds_left",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, seconds_left),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_state__field_indices_by_name[] = {
   8,   /* field[8] = accepted */
+  10,   /* field[10] = cached_tokens */
   6,   /* field[6] = finish */
   0,   /* field[0] = job */
   1,   /* field[1] = phase */
   3,   /* field[3] = prefilled_tokens */
   7,   /* field[7] = problem */
   2,   /* field[2] = prompt_tokens */
+  12,   /* field[12] = seconds_left */
   5,   /* field[5] = text */
   9,   /* field[9] = timings */
   4,   /* field[4] = tokens */
+  11,   /* field[11] = tokens_per_second */
 };
 static const ProtobufCIntRange wire__job_state__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor wire__job_state__descriptor =
 {
@@ -4811,7 +5965,7 @@ const ProtobufCMessageDescriptor wire__job_state__descriptor =
   "Wire__JobState",
   "wire",
   sizeof(Wire__JobState),
-  10,
+  13,
   wire__job_state__field_descriptors,
   wire__job_state__field_indices_by_name,
   1,  wire__job_state__number_ranges,
@@ -4856,7 +6010,7 @@ const ProtobufCMessageDescriptor wire__job_list__descriptor =
   (ProtobufCMessageInit) wire__job_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__member__field_descriptors[14] =
+static const ProtobufCFieldDescriptor wire__member__field_descriptors[13] =
 {
   {
     "worker",
@@ -4979,30 +6133,6 @@ static const ProtobufCFieldDescriptor wire__member__field_descriptors[14] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "kv_capacity",
-    11,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Wire__Member, kv_capacity),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "kv_used",
-    12,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Wire__Member, kv_used),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "threads",
     13,
     PROTOBUF_C_LABEL_NONE,
@@ -5026,27 +6156,39 @@ static const ProtobufCFieldDescriptor wire__member__field_descriptors[14] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Member, kv),
+    &wire__kv_use__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__member__field_indices_by_name[] = {
-  13,   /* field[13] = activity */
+  11,   /* field[11] = activity */
   4,   /* field[4] = has_rank */
   2,   /* field[2] = has_stage */
-  10,   /* field[10] = kv_capacity */
-  11,   /* field[11] = kv_used */
+  12,   /* field[12] = kv */
   6,   /* field[6] = layers */
   7,   /* field[7] = leaves */
   8,   /* field[8] = memory */
   5,   /* field[5] = rank */
   3,   /* field[3] = stage */
   1,   /* field[1] = state */
-  12,   /* field[12] = threads */
+  10,   /* field[10] = threads */
   9,   /* field[9] = weight_bytes */
   0,   /* field[0] = worker */
 };
-static const ProtobufCIntRange wire__member__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__member__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 13, 10 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor wire__member__descriptor =
 {
@@ -5056,11 +6198,153 @@ const ProtobufCMessageDescriptor wire__member__descriptor =
   "Wire__Member",
   "wire",
   sizeof(Wire__Member),
-  14,
+  13,
   wire__member__field_descriptors,
   wire__member__field_indices_by_name,
-  1,  wire__member__number_ranges,
+  2,  wire__member__number_ranges,
   (ProtobufCMessageInit) wire__member__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__kv_use__field_descriptors[9] =
+{
+  {
+    "pages",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, pages),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, used),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "idle",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, idle),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "page_bytes",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, page_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_store",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, has_store),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stored",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, stored),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slot_pages",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Wire__KvUse, n_slot_pages),
+    offsetof(Wire__KvUse, slot_pages),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slot_reuses",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Wire__KvUse, n_slot_reuses),
+    offsetof(Wire__KvUse, slot_reuses),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "trouble",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, trouble),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__kv_use__field_indices_by_name[] = {
+  4,   /* field[4] = has_store */
+  2,   /* field[2] = idle */
+  3,   /* field[3] = page_bytes */
+  0,   /* field[0] = pages */
+  6,   /* field[6] = slot_pages */
+  7,   /* field[7] = slot_reuses */
+  5,   /* field[5] = stored */
+  8,   /* field[8] = trouble */
+  1,   /* field[1] = used */
+};
+static const ProtobufCIntRange wire__kv_use__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 9 }
+};
+const ProtobufCMessageDescriptor wire__kv_use__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KvUse",
+  "KvUse",
+  "Wire__KvUse",
+  "wire",
+  sizeof(Wire__KvUse),
+  9,
+  wire__kv_use__field_descriptors,
+  wire__kv_use__field_indices_by_name,
+  1,  wire__kv_use__number_ranges,
+  (ProtobufCMessageInit) wire__kv_use__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__cluster_status__field_descriptors[9] =

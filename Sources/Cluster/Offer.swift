@@ -10,13 +10,23 @@ public struct Offer: Hashable, Sendable {
     public var threads: Int
     /// Workers of one host are placed side by side, so that the ranks of a stage talk over the shortest way.
     public var host: String
+    /// Bytes that its KV pool may take, or nil for what its weights leave.
+    public var kvMemory: Int?
 
     /// An offer.
-    public init(worker: WorkerID, memory: Int, threads: Int, host: String = "") {
+    public init(worker: WorkerID, memory: Int, threads: Int, host: String = "", kvMemory: Int? = nil) {
         self.worker = worker
         self.memory = memory
         self.threads = threads
         self.host = host
+        self.kvMemory = kvMemory
+    }
+}
+
+extension Offer {
+    /// Bytes for KV cache beside `weightBytes` of weights: a tenth of what is left stays free for activations and messages.
+    public func kvBytes(besideWeights weightBytes: Int) -> Int {
+        kvMemory ?? max(0, memory - weightBytes) / 10 * 9
     }
 }
 

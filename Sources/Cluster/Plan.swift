@@ -49,11 +49,17 @@ public struct Plan: Hashable, Sendable {
             let weights = workers.map { Double(max($0.memory, 1)) }
             let leaves = Leaves.runs(weights: weights)
             let vocabulary = Self.vocabularyRuns(rows: needs.vocabulary, weights: weights)
+            var slice = Slice(
+                stage: stage, stageCount: layout.stages, rank: 0, layers: layers[stage], leavesByRank: leaves,
+                vocabularyByRank: vocabulary)
+            let bytes = workers.indices.map { rank in
+                slice.rank = rank
+                return Self.weightBytes(slice, needs)
+            }
+            slice.kvWeightByRank = Self.kvWeights(zip(workers, bytes).map { $0.kvBytes(besideWeights: $1) })
             return workers.enumerated().map { rank, offer in
-                let slice = Slice(
-                    stage: stage, stageCount: layout.stages, rank: rank, layers: layers[stage], leavesByRank: leaves,
-                    vocabularyByRank: vocabulary)
-                return Place(worker: offer.worker, slice: slice, weightBytes: Self.weightBytes(slice, needs))
+                slice.rank = rank
+                return Place(worker: offer.worker, slice: slice, weightBytes: bytes[rank])
             }
         }
         for place in allPlaces {
@@ -147,6 +153,12 @@ public struct Plan: Hashable, Sendable {
             defer { at = end }
             return at..<end
         }
+    }
+
+    /// How the memory for KV cache of a stage's ranks compares, in sixteenths of the largest: small differences are none.
+    static func kvWeights(_ bytes: [Int]) -> [Int] {
+        let largest = max(bytes.max() ?? 0, 1)
+        return bytes.map { max(1, Int((Double($0) / Double(largest) * 16).rounded())) }
     }
 
     /// About how many bytes of weights a slice has.

@@ -53,6 +53,7 @@ extension Coordinator: ClusterService {
     /// The cluster as it is now.
     public func status() -> ClusterStatus {
         let plan = assembly.plan
+        let pools = pools()
         let everybody = members.keys.sorted().compactMap { worker -> ClusterStatus.Member? in
             guard let member = members[worker] else { return nil }
             let slice = plan?.place(of: worker)?.slice
@@ -66,8 +67,9 @@ extension Coordinator: ClusterService {
                 }
             return ClusterStatus.Member(
                 worker: worker, state: state, stage: slice?.stage, rank: slice?.rank, layers: slice?.layers,
-                leaves: slice?.leaves, memory: member.hello.memoryBytes, weightBytes: member.weightBytes,
-                kvCapacity: member.kvCapacity, kvUsed: member.kvUsed, threads: member.hello.threads,
+                leaves: slice?.leaves, memory: member.hello.memoryBytes,
+                weightBytes: member.ready?.weightBytes ?? 0, kv: pools[worker] ?? KVUse(),
+                threads: member.hello.threads,
                 activity: assembly.problem(of: worker)?.message ?? member.activity)
         }
         return ClusterStatus(
@@ -99,16 +101,29 @@ extension Coordinator: ClusterService {
         let now = clock.now
         var job = Job(
             id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
-            tokenizer: settings.tokenizer, accepted: Self.secondsSince1970(), now: now)
+            tokenizer: settings.tokenizer, attentionRatio: attentionRatio, accepted: Self.secondsSince1970(), now: now)
         guard limit > 0 else {
             job.finish(.length)
             table.add(job)
             return id
         }
-        let admitted = try router.place(sequence, tokens: promptTokens + limit)
+        let admitted: [Router.Admission]
+        do {
+            admitted = try router.place(
+                sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.reusesPrefix)
+        } catch let shortage as Router.Shortage {
+            throw problem(shortage)
+        }
         table.add(job)
         begin(admitted)
         return id
+    }
+
+    /// Work of one (query, key) pair against that of one token's products: what makes long prompts slower.
+    private var attentionRatio: Double {
+        let c = configuration
+        let linear = c.hidden * c.headDim * (2 * c.heads + 2 * c.kvHeads) + 3 * c.hidden * c.ffn
+        return 2 * Double(c.heads * c.headDim) / Double(max(linear, 1))
     }
 
     private static func check(_ options: GenerationOptions) throws {

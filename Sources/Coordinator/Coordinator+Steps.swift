@@ -22,6 +22,7 @@ extension Coordinator {
     /// Sends steps until as many are on their way as there are stages, or nobody can advance.
     func pump() {
         guard let plan = assembly.plan else { return }
+        scheduler?.change(router.takeChanges())
         while let step = scheduler?.next() {
             let frames = Message.step(step).encode()
             for place in plan.allPlaces {
@@ -63,12 +64,15 @@ extension Coordinator {
 
     private func advance(_ progress: Scheduler.Progress) {
         switch progress {
+        case .computed(let sequence, let tokens): router.computed(sequence, tokens: tokens)
         case .prefilled(let sequence, let tokens, _):
-            if let job = table.job(of: sequence) { update(job) { $0.prefilled(tokens) } }
+            let now = clock.now
+            if let job = table.job(of: sequence) { update(job) { $0.prefilled(tokens, now: now) } }
         case .drawn(let result):
             guard let job = table.job(of: result.sequence), let drawn = result.drawn else { return }
             let now = clock.now
             if update(job, { $0.drew(result, now: now) }) == true {
+                router.append(drawn.token, to: result.sequence)
                 scheduler?.proceed(result.sequence, with: drawn.token)
             } else {
                 end(result.sequence)
@@ -79,17 +83,45 @@ extension Coordinator {
 
     /// A sequence is over: its pages and its place are free.
     func end(_ sequence: SequenceID) {
+        let computed = scheduler?.computed(sequence) ?? 0
         scheduler?.end(sequence)
-        begin(router.free(sequence))
+        restoring[sequence] = nil
+        begin(router.free(sequence, computed: computed))
+    }
+
+    /// Every worker reads pages of a sequence from its disk; the sequence runs when the last of them has.
+    func restored(_ sequence: SequenceID, pages: Int, by worker: WorkerID) {
+        guard var entry = restoring[sequence], entry.waiting.remove(worker) != nil else { return }
+        entry.pages = min(entry.pages, pages)
+        restoring[sequence] = entry
+        guard entry.waiting.isEmpty else { return }
+        restoring[sequence] = nil
+        guard let cached = router.restored(sequence, pages: entry.pages) else { return }
+        start(sequence, cached: cached)
+        pump()
+    }
+
+    /// A job's sequence runs, its first `cached` tokens being there.
+    private func start(_ sequence: SequenceID, cached: Int) {
+        guard let id = table.job(of: sequence), let job = table[id] else { return }
+        let now = clock.now
+        update(id) { $0.found(cached, now: now) }
+        scheduler?.add(
+            sequence, prompt: job.request.prompt, cached: cached, purpose: .generate(job.request.options.sampling))
     }
 
     /// Sequences have room now.
-    func begin(_ admitted: [SequenceID]) {
-        for sequence in admitted {
-            if let id = table.job(of: sequence), let job = table[id] {
+    func begin(_ admitted: [Router.Admission]) {
+        for admission in admitted {
+            let sequence = admission.sequence
+            if let id = table.job(of: sequence) {
                 let now = clock.now
                 update(id) { $0.start(now: now) }
-                scheduler?.add(sequence, prompt: job.request.prompt, purpose: .generate(job.request.options.sampling))
+                if admission.restoring > 0 {
+                    restoring[sequence] = (Set(assembly.plan?.allPlaces.map(\.worker) ?? []), admission.restoring)
+                } else {
+                    start(sequence, cached: admission.cached)
+                }
             } else if let at = logitRuns.firstIndex(where: { $0.open.contains(sequence) }) {
                 logitRuns[at].admitted.insert(sequence)
                 let run = logitRuns[at]
@@ -132,11 +164,11 @@ extension Coordinator {
                 LogitRun(
                     sequences: ids, prompts: sequences, chunk: chunk, open: Set(ids), continuation: continuation))
             do {
-                for (id, prompt) in zip(ids, sequences) { begin(try router.place(id, tokens: prompt.count)) }
+                for (id, prompt) in zip(ids, sequences) { begin(try router.place(id, tokens: [], total: prompt.count)) }
             } catch {
                 for id in ids { begin(router.free(id)) }
                 logitRuns.removeAll { $0.sequences == ids }
-                continuation.resume(throwing: error)
+                continuation.resume(throwing: (error as? Router.Shortage).map { problem($0) } ?? error)
             }
         }
     }

@@ -14,12 +14,11 @@ extension Coordinator {
             return send(contact, .refused(.unavailable("the coordinator does not know this worker any more")))
         }
         switch message {
-        case .ready(let epoch, let weightBytes, let kvCapacity):
-            guard epoch == assembly.plan?.epoch else { return }
-            members[worker]?.weightBytes = weightBytes
-            members[worker]?.kvCapacity = kvCapacity
+        case .ready(let ready):
+            guard ready.epoch == assembly.plan?.epoch else { return }
+            members[worker]?.ready = ready
             members[worker]?.activity = "idle"
-            act(assembly.readied(worker, epoch: epoch))
+            act(assembly.readied(worker, epoch: ready.epoch))
         case .loading(let epoch, let fraction):
             guard epoch == assembly.plan?.epoch, (0...1).contains(fraction) else { return }
             members[worker]?.activity = "loading \(Int(fraction * 100))%"
@@ -27,7 +26,14 @@ extension Coordinator {
         case .stepDone(let done): stepDone(worker, done)
         case .workerHeartbeat(let beat):
             members[worker]?.activity = beat.activity
-            members[worker]?.kvUsed = beat.kvUsed
+            members[worker]?.diskTrouble = beat.diskTrouble
+            checkAccounts(worker, beat.kvUsed, epoch: beat.epoch)
+        case .stored(let epoch, let keys, let gone):
+            guard epoch == assembly.plan?.epoch else { return }
+            router.stored(keys, gone: gone)
+        case .restored(let epoch, let sequence, let pages):
+            guard epoch == assembly.plan?.epoch else { return }
+            restored(sequence, pages: pages, by: worker)
         case .fetch(let request, let fetch):
             let server = servers[contact.server]
             pieces.ask(
@@ -65,7 +71,8 @@ extension Coordinator {
         _ = membership.greeted(by: worker, now: now)
         send(contact, .welcome(Welcome(heartbeatInterval: settings.heartbeat, model: card.name)))
         let offer = Offer(
-            worker: worker, memory: hello.memoryBytes, threads: hello.threads, host: Self.host(of: hello.dataEndpoint))
+            worker: worker, memory: hello.memoryBytes, threads: hello.threads, host: Self.host(of: hello.dataEndpoint),
+            kvMemory: hello.kvMemoryBytes)
         let actions = assembly.joined(offer)
         say("coordinator: worker \(worker) joined with \(hello.threads) threads; \(stateInWords)")
         act(actions)
@@ -106,17 +113,15 @@ extension Coordinator {
     }
 
     private func assign(_ plan: Plan) {
-        let kvTokens: Int
+        let kvPages: [WorkerID: Int]
         do {
-            kvTokens =
-                try settings.kvTokens
-                ?? plan.kvTokens(
-                    description, kvType: settings.kvType ?? Stage.kvType(description, type: settings.weightType)
-                ) { members[$0]?.hello.memoryBytes ?? 0 }
+            kvPages = try plan.kvPages(description, kvType: kvType, kvTokens: settings.kvTokens) {
+                assembly.offer(of: $0)
+            }
         } catch {
             return act(assembly.abandoned(because: error as? Problem ?? .failed("\(error)")))
         }
-        say("coordinator: plan \(plan.epoch): layout \(plan.layout), \(kvTokens) tokens of KV cache")
+        say("coordinator: plan \(plan.epoch): layout \(plan.layout)")
         let peers = plan.allPlaces.map { place in
             let hello = members[place.worker]?.hello
             return Peer(
@@ -125,15 +130,14 @@ extension Coordinator {
         }
         for place in plan.allPlaces {
             members[place.worker]?.activity = "loading 0%"
-            members[place.worker]?.kvUsed = 0
+            members[place.worker]?.ready = nil
             tell(
                 place.worker,
                 .assign(
                     Assignment(
                         epoch: plan.epoch, layout: plan.layout, slice: place.slice, peers: peers,
                         modelDescription: encodedDescription, weightType: settings.weightType, kvType: settings.kvType,
-                        kvCapacity: kvTokens,
-                        digest: card.digest)))
+                        kvPages: kvPages[place.worker] ?? 0, digest: card.digest)))
         }
     }
 
@@ -143,20 +147,20 @@ extension Coordinator {
         scheduler = Scheduler(
             settings: Scheduler.Settings(chunk: settings.chunk, stages: plan.layout.stages), epoch: plan.epoch)
         lastProblem = nil
-        let capacity = places.compactMap { members[$0.worker]?.kvCapacity }.min() ?? 0
-        say("coordinator: plan \(plan.epoch): ready")
-        let (admitted, refused) = router.replan(
-            capacity: capacity, shares: places.map { Stage.kvShare(configuration, slice: $0.slice) })
-        for (sequence, problem) in refused { fail(sequence, problem) }
+        restoring = [:]
+        let (admitted, refused) = router.replan(self.places(of: plan))
+        say("coordinator: plan \(plan.epoch): ready, room for \(router.capacity ?? 0) tokens of KV cache")
+        for (sequence, shortage) in refused { fail(sequence, problem(shortage)) }
         begin(admitted)
     }
 
     private func tearDown(_ problem: Problem) {
         say("coordinator: \(problem)")
         lastProblem = problem
-        let running = scheduler?.sequences ?? []
+        let running = (scheduler?.sequences ?? []) + restoring.keys.sorted()
         scheduler = nil
-        _ = router.replan(capacity: nil, shares: [])
+        restoring = [:]
+        _ = router.replan([])
         for sequence in running { fail(sequence, problem) }
         failLogits(problem)
     }

@@ -3,6 +3,7 @@ import Cluster
 import Core
 import GLM
 import Glibc
+import KVCache
 import Router
 import Scheduler
 import Tokenization
@@ -32,6 +33,9 @@ public actor Coordinator {
     nonisolated let card: ModelCard
     nonisolated let description: ModelDescription
     nonisolated let encodedDescription: [UInt8]
+    nonisolated let needs: ModelNeeds
+    /// How keys and values are held.
+    nonisolated let kvType: KVType
     let pieces: PieceServer
     let servers: [Server]
     private let events: AsyncStream<Event>
@@ -43,7 +47,9 @@ public actor Coordinator {
     var assembly: Assembly
     var members: [WorkerID: Member] = [:]
     var workers: [Contact: WorkerID] = [:]
-    var router = Router()
+    var router: Router
+    /// Sequences whose pages are being read from disk: who has not answered yet, and the fewest pages that came back.
+    var restoring: [SequenceID: (waiting: Set<WorkerID>, pages: Int)] = [:]
     var scheduler: Scheduler?
     var table = JobTable(remembered: rememberedJobs, events: rememberedEvents)
     var listeners: [JobID: [Listener]] = [:]
@@ -58,9 +64,9 @@ public actor Coordinator {
         var contact: Contact
         var hello: WorkerHello
         var activity = "idle"
-        var weightBytes = 0
-        var kvCapacity = 0
-        var kvUsed = 0
+        var ready: Ready?
+        var diskTrouble = ""
+        var wrongBeats = 0
     }
 
     /// Opens the model and listens.
@@ -75,9 +81,18 @@ public actor Coordinator {
             vocabularySize: description.configuration.vocabulary, tokenizer: settings.tokenizer?.serialized() ?? [],
             digest: description.digest)
         // Epochs begin at the time of day, so that those of a coordinator that is started anew are higher than before.
+        let needs = ModelNeeds(description, type: settings.weightType)
+        self.needs = needs
+        let kvType = try settings.kvType ?? Stage.kvType(description, type: settings.weightType)
+        self.kvType = kvType
+        // K and V depend on the weights as they are held, too.
+        router = Router(
+            root: PageHash.root(
+                digest: "\(description.digest) \(settings.weightType?.name ?? "as stored")", type: kvType),
+            hash: PageHash.key)
         assembly = try Assembly(
-            layout: settings.layout, expected: settings.workers,
-            needs: ModelNeeds(description, type: settings.weightType), epoch: UInt32(truncatingIfNeeded: time(nil)))
+            layout: settings.layout, expected: settings.workers, needs: needs,
+            epoch: UInt32(truncatingIfNeeded: time(nil)))
         membership = Membership(interval: settings.heartbeat)
         let log = settings.log
         let context = try Context(security: settings.security) { log($0) }
@@ -143,7 +158,8 @@ public actor Coordinator {
             return
         }
         switch message {
-        case .workerHello, .ready, .loading, .failed, .stepDone, .workerHeartbeat, .fetch, .goodbye:
+        case .workerHello, .ready, .loading, .failed, .stepDone, .workerHeartbeat, .fetch, .goodbye, .restored,
+            .stored:
             hearWorker(contact, message)
         default: hearGateway(contact, message)
         }

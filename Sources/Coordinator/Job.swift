@@ -17,11 +17,14 @@ struct Job {
     private var scanner: StopScanner
     private let acceptedAt: ContinuousClock.Instant
     private var startedAt: ContinuousClock.Instant?
+    private var computingSince: ContinuousClock.Instant?
     private var firstTokenAt: ContinuousClock.Instant?
+    /// What a pair of tokens in attention costs, in a token's other work.
+    private let attentionRatio: Double
 
     init(
         _ id: JobID, sequence: SequenceID, request: JobRequest, limit: Int, stopTokens: Set<TokenID>,
-        tokenizer: Tokenizer?, accepted: Double, now: ContinuousClock.Instant
+        tokenizer: Tokenizer?, attentionRatio: Double = 0, accepted: Double, now: ContinuousClock.Instant
     ) {
         self.request = request
         self.limit = limit
@@ -30,7 +33,9 @@ struct Job {
         detokenizer = tokenizer.map { Detokenizer($0) }
         scanner = StopScanner(request.options.stop)
         acceptedAt = now
-        state = JobState(id: id, phase: .queued, promptTokens: request.prompt.count, accepted: accepted)
+        self.attentionRatio = attentionRatio
+        state = JobState(
+            id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count), accepted: accepted)
     }
 
     var id: JobID { state.id }
@@ -44,11 +49,31 @@ struct Job {
         state.timings.queued = now - acceptedAt
     }
 
-    /// So many tokens of the prompt are done.
-    mutating func prefilled(_ tokens: Int) {
+    /// So many tokens of the prompt were found in the KV cache: they are not computed.
+    mutating func found(_ cached: Int, now: ContinuousClock.Instant) {
         guard !isOver else { return }
-        state.prefilledTokens = tokens
-        events.append(.prefilled(tokens: tokens, of: request.prompt.count))
+        computingSince = now
+        state.prefill.cached = cached
+        state.prefill.tokens = cached
+    }
+
+    /// So many tokens of the prompt are done.
+    mutating func prefilled(_ tokens: Int, now: ContinuousClock.Instant) {
+        guard !isOver else { return }
+        let seconds = (computingSince ?? now).duration(to: now) / .seconds(1)
+        let cached = state.prefill.cached
+        state.prefill.tokens = tokens
+        let done = cost(tokens) - cost(cached)
+        if seconds > 0, done > 0 {
+            state.prefill.tokensPerSecond = Double(tokens - cached) / seconds
+            state.prefill.secondsLeft = seconds * (cost(request.prompt.count) - cost(tokens)) / done
+        }
+        events.append(.prefilled(state.prefill))
+    }
+
+    /// The work of a sequence's first tokens: linear in them, and quadratic for attention.
+    private func cost(_ tokens: Int) -> Double {
+        Double(tokens) + attentionRatio * Double(tokens) * Double(tokens) / 2
     }
 
     /// A token was drawn; true when the answer goes on with it.
@@ -91,7 +116,9 @@ struct Job {
         state.text += rest
         state.phase = reason == .cancelled ? .cancelled : .finished
         state.finish = reason
-        let usage = Usage(promptTokens: request.prompt.count, completionTokens: state.tokens.count)
+        let usage = Usage(
+            promptTokens: request.prompt.count, completionTokens: state.tokens.count, cachedTokens: state.prefill.cached
+        )
         events.append(.finished(reason, text: rest, usage, state.timings))
     }
 

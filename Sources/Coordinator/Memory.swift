@@ -33,27 +33,40 @@ extension ModelNeeds {
 }
 
 extension Plan {
-    /// Tokens of KV cache that every worker of the plan has memory for, besides its weights.
+    /// Pages of the KV pool of every worker.
     ///
-    /// A tenth of what is left stays free for activations and messages. More than four whole contexts, or 65,536 tokens,
-    /// is not reserved.
-    func kvTokens(
-        _ description: ModelDescription, kvType: KVType, memory: (WorkerID) -> Int
-    ) throws -> Int {
-        var tokens = max(description.configuration.contextLength.multipliedClamping(by: 4), 65_536)
+    /// With `kvTokens` each has its part of so many tokens, else what its memory holds; more than four whole contexts, or 65,536
+    /// tokens, is not reserved.
+    func kvPages(
+        _ description: ModelDescription, kvType: KVType, kvTokens: Int?, offer: (WorkerID) -> Offer?
+    ) throws -> [WorkerID: Int] {
+        let most = kvTokens ?? max(description.configuration.contextLength.multipliedClamping(by: 4), 65_536)
+        var pages: [WorkerID: Int] = [:]
         for place in allPlaces {
             let share = Stage.kvShare(description.configuration, slice: place.slice)
             let pageBytes = Stage.kvPageBytes(description.configuration, slice: place.slice, kvType: kvType)
-            let free = max(0, memory(place.worker) - place.weightBytes) / 10 * 9
-            let fits = share.tokens(inPages: free / pageBytes, atMost: tokens)
-            guard fits >= Slots.pageTokens else {
+            let free = offer(place.worker)?.kvBytes(besideWeights: place.weightBytes) ?? 0
+            let wanted = share.capacity(tokens: most)
+            let own = kvTokens == nil ? min(wanted, free / max(pageBytes, 1)) : wanted
+            guard share.tokens(inPages: own, atMost: most) >= Slots.pageTokens || wanted == 0 else {
                 throw Problem.invalid(
-                    "layout \(layout) does not fit: worker \(place.worker) has no memory for KV cache beside \(place.weightBytes) bytes of weights; give it more --memory or add workers"
+                    "layout \(layout) does not fit: worker \(place.worker) has \(inWords(bytes: free)) for KV cache beside \(inWords(bytes: place.weightBytes)) of weights, and a page takes \(inWords(bytes: pageBytes)); give it more --memory or add workers"
                 )
             }
-            tokens = min(tokens, fits)
+            pages[place.worker] = own
         }
-        return tokens
+        return pages
+    }
+
+    /// Tokens of the longest sequence that fits when every worker gives its KV pool what it can.
+    func capacity(_ description: ModelDescription, kvType: KVType, offer: (WorkerID) -> Offer?) -> Int {
+        let most = description.configuration.contextLength.multipliedClamping(by: 4)
+        return allPlaces.map { place in
+            let share = Stage.kvShare(description.configuration, slice: place.slice)
+            let pageBytes = Stage.kvPageBytes(description.configuration, slice: place.slice, kvType: kvType)
+            let free = offer(place.worker)?.kvBytes(besideWeights: place.weightBytes) ?? 0
+            return share.tokens(inPages: free / max(pageBytes, 1), atMost: most)
+        }.min() ?? 0
     }
 }
 
@@ -62,4 +75,13 @@ extension Int {
         let (product, overflow) = multipliedReportingOverflow(by: factor)
         return overflow ? .max : product
     }
+}
+
+/// A number of bytes for people: `3.2 GB`.
+func inWords(bytes: Int) -> String {
+    for (size, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")] where bytes >= size {
+        let tenths = bytes / (size / 10)
+        return "\(tenths / 10).\(tenths % 10) \(name)"
+    }
+    return "\(bytes) bytes"
 }

@@ -18,6 +18,11 @@ public struct KVShare: Hashable, Sendable {
         slots.reduce(0) { $0 + Slots.pages(in: $1, ofFirst: sequencePages) }
     }
 
+    /// Those of places `pages` of one sequence that lie here.
+    public func pages(in pages: Range<Int>) -> Int {
+        self.pages(ofFirst: pages.upperBound) - self.pages(ofFirst: pages.lowerBound)
+    }
+
     /// The pages of a pool that has room for one sequence of `tokens` tokens.
     public func capacity(tokens: Int) -> Int { pages(ofFirst: Slots.pages(for: tokens)) }
 

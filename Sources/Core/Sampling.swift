@@ -31,16 +31,19 @@ public struct GenerationOptions: Hashable, Sendable {
     public var stop: [String]
     /// Whether end-of-sequence tokens end nothing.
     public var ignoresEndOfSequence: Bool
+    /// Whether KV pages of earlier prompts that begin alike are used; the answer has the same bits without.
+    public var reusesPrefix: Bool
 
     /// Greedy, to the end of the context, unless said otherwise.
     public init(
         sampling: SamplingOptions = SamplingOptions(), maxTokens: Int? = nil, stop: [String] = [],
-        ignoresEndOfSequence: Bool = false
+        ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true
     ) {
         self.sampling = sampling
         self.maxTokens = maxTokens
         self.stop = stop
         self.ignoresEndOfSequence = ignoresEndOfSequence
+        self.reusesPrefix = reusesPrefix
     }
 }
 

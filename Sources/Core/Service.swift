@@ -56,10 +56,35 @@ public struct JobRequest: Hashable, Sendable {
     }
 }
 
+/// How far a prompt has been read.
+public struct PrefillProgress: Hashable, Sendable {
+    /// Tokens that are done, and those of the whole prompt.
+    public var tokens: Int
+    /// Tokens of the prompt.
+    public var total: Int
+    /// Of those done, found in the KV cache and not computed.
+    public var cached: Int
+    /// Computed tokens a second since the prompt was begun; 0 while there is none.
+    public var tokensPerSecond: Double
+    /// Seconds until the prompt is read, since a token costs more the more tokens stand before it; 0 when that is not known.
+    public var secondsLeft: Double
+
+    /// A moment of a prefill.
+    public init(
+        tokens: Int = 0, total: Int, cached: Int = 0, tokensPerSecond: Double = 0, secondsLeft: Double = 0
+    ) {
+        self.tokens = tokens
+        self.total = total
+        self.cached = cached
+        self.tokensPerSecond = tokensPerSecond
+        self.secondsLeft = secondsLeft
+    }
+}
+
 /// What happens to a job, in order.
 public enum JobEvent: Hashable, Sendable {
-    /// So many tokens of the prompt are done.
-    case prefilled(tokens: Int, of: Int)
+    /// More tokens of the prompt are done.
+    case prefilled(PrefillProgress)
     /// A token was drawn. `text` is what it adds to the answer: never half a character, nothing past a stop string,
     /// empty for special tokens.
     case token(TokenLogprob, text: String, top: [TokenLogprob])
@@ -91,10 +116,8 @@ public struct JobState: Hashable, Sendable {
     public var id: JobID
     /// How far it is.
     public var phase: Phase
-    /// Tokens of the prompt, and those done.
-    public var promptTokens: Int
-    /// Tokens of the prompt that are done.
-    public var prefilledTokens: Int
+    /// The prompt, and how far it has been read.
+    public var prefill: PrefillProgress
     /// What was generated so far.
     public var tokens: [TokenID]
     /// The same as text.
@@ -110,14 +133,13 @@ public struct JobState: Hashable, Sendable {
 
     /// A state.
     public init(
-        id: JobID, phase: Phase, promptTokens: Int, prefilledTokens: Int = 0, tokens: [TokenID] = [],
+        id: JobID, phase: Phase, prefill: PrefillProgress, tokens: [TokenID] = [],
         text: String = "", finish: FinishReason? = nil, problem: Problem? = nil, accepted: Double,
         timings: Timings = Timings()
     ) {
         self.id = id
         self.phase = phase
-        self.promptTokens = promptTokens
-        self.prefilledTokens = prefilledTokens
+        self.prefill = prefill
         self.tokens = tokens
         self.text = text
         self.finish = finish
@@ -147,10 +169,8 @@ public struct ClusterStatus: Hashable, Sendable {
         public var memory: Int
         /// Bytes of weights it holds.
         public var weightBytes: Int
-        /// Tokens its KV pool has room for, and those held.
-        public var kvCapacity: Int
-        /// Tokens held in its KV pool.
-        public var kvUsed: Int
+        /// Its KV pool.
+        public var kv: KVUse
         /// Compute threads.
         public var threads: Int
         /// What it does now: `idle`, `loading 43%`, `step 17: 512 tokens`.
@@ -159,7 +179,7 @@ public struct ClusterStatus: Hashable, Sendable {
         /// A member.
         public init(
             worker: WorkerID, state: String, stage: Int?, rank: Int?, layers: Range<Int>?, leaves: Range<Int>?,
-            memory: Int, weightBytes: Int, kvCapacity: Int, kvUsed: Int, threads: Int, activity: String
+            memory: Int, weightBytes: Int, kv: KVUse = KVUse(), threads: Int, activity: String
         ) {
             self.worker = worker
             self.state = state
@@ -169,8 +189,7 @@ public struct ClusterStatus: Hashable, Sendable {
             self.leaves = leaves
             self.memory = memory
             self.weightBytes = weightBytes
-            self.kvCapacity = kvCapacity
-            self.kvUsed = kvUsed
+            self.kv = kv
             self.threads = threads
             self.activity = activity
         }

@@ -12,11 +12,13 @@ public struct Slice: Hashable, Sendable {
     public var leavesByRank: [Range<Int>]
     /// The rows of the output matrix of every rank, in rank order. Only the last stage uses them.
     public var vocabularyByRank: [Range<Int>]
+    /// How the ranks' memory for KV cache compares, in rank order: ranks that share a KV head divide its slots so.
+    public var kvWeightByRank: [Int]
 
-    /// A slice.
+    /// A slice; ranks have the same memory for KV cache unless said otherwise.
     public init(
         stage: Int, stageCount: Int, rank: Int, layers: Range<Int>, leavesByRank: [Range<Int>],
-        vocabularyByRank: [Range<Int>]
+        vocabularyByRank: [Range<Int>], kvWeightByRank: [Int]? = nil
     ) {
         self.stage = stage
         self.stageCount = stageCount
@@ -24,6 +26,7 @@ public struct Slice: Hashable, Sendable {
         self.layers = layers
         self.leavesByRank = leavesByRank
         self.vocabularyByRank = vocabularyByRank
+        self.kvWeightByRank = kvWeightByRank ?? [Int](repeating: 1, count: leavesByRank.count)
     }
 
     /// Everything: the slice of the only worker.

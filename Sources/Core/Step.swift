@@ -4,16 +4,16 @@ public struct Step: Hashable, Sendable {
     public var number: UInt64
     /// The plan this step belongs to; frames of an older one are dropped.
     public var epoch: UInt32
-    /// Sequences whose KV pages are free again, before the segments run.
-    public var released: [SequenceID]
+    /// What happens to the KV cache before the segments run, in this order.
+    public var changes: [KVChange]
     /// What is computed, in this order.
     public var segments: [Segment]
 
     /// A step.
-    public init(number: UInt64, epoch: UInt32, released: [SequenceID] = [], segments: [Segment]) {
+    public init(number: UInt64, epoch: UInt32, changes: [KVChange] = [], segments: [Segment]) {
         self.number = number
         self.epoch = epoch
-        self.released = released
+        self.changes = changes
         self.segments = segments
     }
 

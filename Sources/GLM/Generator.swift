@@ -23,7 +23,9 @@ public final class Generator {
         stage = try Stage(
             description: description,
             slice: .whole(layers: configuration.layers, vocabulary: configuration.vocabulary), source: checkpoint,
-            type: type, kvType: kvType, kvTokens: kvTokens, threads: threads, progress: progress)
+            type: type, kvType: kvType,
+            kvPages: KVShare.whole(kvHeads: configuration.kvHeads).capacity(tokens: kvTokens), threads: threads,
+            progress: progress)
     }
 
     /// The logits [tokens, vocabulary] of the first sequence, computed in chunks; the others share its steps.
@@ -82,9 +84,9 @@ public final class Generator {
     }
 
     /// Runs one step.
-    public func run(_ segments: [Segment], released: [SequenceID] = []) throws -> [SegmentResult] {
+    public func run(_ segments: [Segment], changes: [KVChange] = []) throws -> [SegmentResult] {
         stepNumber += 1
-        let step = Step(number: stepNumber, epoch: 1, released: released, segments: segments)
+        let step = Step(number: stepNumber, epoch: 1, changes: changes, segments: segments)
         guard case .results(let results) = try stage.run(step, input: nil, collective: collective) else { return [] }
         return results
     }
@@ -97,7 +99,7 @@ public final class Generator {
 
     /// Frees the pages of sequences.
     public func release(_ ids: [SequenceID]) throws {
-        _ = try run([], released: ids)
+        _ = try run([], changes: ids.flatMap { [.close($0), .drop(PageRun($0, 0..<Int.max))] })
     }
 }
 

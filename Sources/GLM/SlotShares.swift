@@ -15,21 +15,18 @@ struct SlotShares: Sendable {
     let rank: Int
     private let group: Int
 
-    /// The division that the ranks' leaves give.
-    init(_ configuration: Configuration, leavesByRank: [Range<Int>], rank: Int) {
+    /// The division that the ranks' leaves and their memory for KV cache give.
+    init(_ configuration: Configuration, leavesByRank: [Range<Int>], kvWeightByRank: [Int], rank: Int) {
         let shares = leavesByRank.map { Shares(configuration, leaves: $0) }
         self.rank = rank
         group = configuration.heads / configuration.kvHeads
         heads = shares.map(\.heads)
         let kvHeads = shares.map(\.kvHeads)
         self.kvHeads = kvHeads
-        // Leaves follow memory. Where they differ by one only because eight is no multiple of the ranks, slots do not.
-        let counts = leavesByRank.map(\.count)
-        let isEven = (counts.max() ?? 0) - (counts.min() ?? 0) <= 1
         var slots = kvHeads.map { [Range<Int>](repeating: 0..<0, count: $0.count) }
         for head in 0..<configuration.kvHeads {
             let holders = kvHeads.indices.filter { kvHeads[$0].contains(head) }
-            let weights = holders.map { (isEven ? 1 : Double(counts[$0])) / Double(kvHeads[$0].count) }
+            let weights = holders.map { Double(kvWeightByRank[$0]) / Double(kvHeads[$0].count) }
             for (holder, run) in zip(holders, Slots.runs(weights: weights)) {
                 slots[holder][head - kvHeads[holder].lowerBound] = run
             }

@@ -1,6 +1,6 @@
 public import Checkpoint
 public import Core
-import KVCache
+public import KVCache
 import Kernels
 import Threads
 
@@ -31,30 +31,35 @@ public final class Stage {
     private let embeddingFormat: StoredFormat
     private var sampler = Sampler()
     private var logits: [Float] = []
+    /// Where pages are kept on disk, if anywhere.
+    public var store: PageStore?
 
     /// Bytes of packed weights.
     public let weightBytes: Int
-    /// Tokens of one sequence whose part here the KV pool has room for.
-    public let kvCapacity: Int
-    /// Tokens in the KV pool.
-    public var kvUsed: Int { pool.tokens }
+    /// Pages in the KV pool: 64 tokens of one KV head each, in all layers of the slice.
+    public var kvPages: Int { pool.capacity }
+    /// Pages of the KV pool that are in use.
+    public var kvPagesUsed: Int { pool.used }
+    /// Bytes of a page.
+    public var kvPageBytes: Int { pool.pageBytes }
 
     /// Loads and packs a slice; `progress` hears shares of the whole.
     ///
     /// - Parameters:
     ///   - type: The weights' type in memory; nil keeps what the checkpoint has.
     ///   - kvType: How keys and values are held; nil takes what goes with the weights.
-    ///   - kvTokens: How many tokens the KV pool holds.
+    ///   - kvPages: Pages of the KV pool; see `kvShare` for how many a sequence takes.
     public init(
         description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvType: KVType? = nil,
-        kvTokens: Int, threads: Int, progress: (Double) -> Void
+        kvPages: Int, threads: Int, progress: (Double) -> Void
     ) throws {
         let configuration = description.configuration
         let team = Team(size: threads, name: "glm-compute")
         let control = team.prepareThread()
         defer { Team.restoreThread(control) }
         let shares = Shares(configuration, leaves: slice.leaves)
-        slots = SlotShares(configuration, leavesByRank: slice.leavesByRank, rank: slice.rank)
+        slots = SlotShares(
+            configuration, leavesByRank: slice.leavesByRank, kvWeightByRank: slice.kvWeightByRank, rank: slice.rank)
         weights = try SliceWeights(
             description, slice: slice, shares: shares, source: source, type: type, team: team, progress: progress)
         let kvType = try kvType ?? Self.kvType(description, type: type)
@@ -70,8 +75,7 @@ public final class Stage {
         }
         pool = try PagePool(
             layers: slice.layers.count, share: slots.share,
-            pageBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType), tokens: kvTokens)
-        kvCapacity = Slots.pages(for: kvTokens) * Slots.pageTokens
+            halfBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType), pages: kvPages)
         rotary = RotaryTable(
             base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim, scaling: configuration.ropeScaling)
         let group = configuration.heads / configuration.kvHeads
@@ -93,7 +97,9 @@ public final class Stage {
 
     /// Which part of every sequence's KV cache a slice holds.
     public static func kvShare(_ configuration: Configuration, slice: Slice) -> KVShare {
-        SlotShares(configuration, leavesByRank: slice.leavesByRank, rank: slice.rank).share
+        SlotShares(
+            configuration, leavesByRank: slice.leavesByRank, kvWeightByRank: slice.kvWeightByRank, rank: slice.rank
+        ).share
     }
 
     /// Bytes of one page of a slice: keys and values of 64 tokens of one KV head in all its layers.
@@ -118,7 +124,7 @@ public final class Stage {
     public func run(_ step: Step, input: UnsafePointer<Float>?, collective: any Collective) throws -> Output {
         let control = team.prepareThread()
         defer { Team.restoreThread(control) }
-        for sequence in step.released { pool.release(sequence) }
+        for decision in step.changes { try change(decision) }
         let batch = try Batch(step, configuration: configuration)
         try scratch.reserve(tokens: max(batch.tokens.count, 1))
         for segment in step.segments {

@@ -58,8 +58,8 @@ struct AnswerStream: Sendable {
                 switch signal {
                 case .heartbeat:
                     try await writer.comment("still here")
-                case .event(.prefilled(let done, let all)):
-                    try await writer.comment("prefill \(done)/\(all)")
+                case .event(.prefilled(let progress)):
+                    try await writer.comment(progress.line)
                 case .event(.token(let drawn, let text, let top)):
                     let text = shape.visible(text)
                     let token = AnswerToken(drawn: drawn, top: top, text: text)
@@ -82,5 +82,12 @@ struct AnswerStream: Sendable {
         } catch let problem as Problem {
             try await writer.event(APIError(problem).json.text())
         }
+    }
+}
+
+extension PrefillProgress {
+    /// The progress as a comment of a stream: tokens, rate, time left.
+    var line: String {
+        "prefill \(tokens)/\(total), \(Int(tokensPerSecond)) tokens/s, \(Int(secondsLeft.rounded(.up))) s left"
     }
 }

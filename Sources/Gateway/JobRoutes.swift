@@ -108,8 +108,12 @@ extension JobEvent {
     var json: JSONValue {
         let type = ("type", JSONValue?.some(.string(name)))
         switch self {
-        case .prefilled(let done, let all):
-            return .record([type, ("tokens", .integer(done)), ("of", .integer(all))])
+        case .prefilled(let progress):
+            return .record([
+                type, ("tokens", .integer(progress.tokens)), ("of", .integer(progress.total)),
+                ("cached", .integer(progress.cached)), ("tokens_per_second", .real(progress.tokensPerSecond)),
+                ("seconds_left", .real(progress.secondsLeft)),
+            ])
         case .token(let drawn, let text, let top):
             var members = [type, ("token", .integer(drawn.token)), ("text", .string(text))]
             members.append(("logprob", drawn.logprobJSON))
@@ -135,8 +139,10 @@ extension JobState {
     func json(withTokens: Bool) -> JSONValue {
         .record([
             "id": .string(id.name), "object": .string("job"), "status": .string(phase.rawValue),
-            "created": .real(accepted), "prompt_tokens": .integer(promptTokens),
-            "prefilled_tokens": .integer(prefilledTokens), "completion_tokens": .integer(tokens.count),
+            "created": .real(accepted), "prompt_tokens": .integer(prefill.total),
+            "prefilled_tokens": .integer(prefill.tokens), "cached_tokens": .integer(prefill.cached),
+            "prefill_tokens_per_second": .real(prefill.tokensPerSecond),
+            "prefill_seconds_left": .real(prefill.secondsLeft), "completion_tokens": .integer(tokens.count),
             "tokens": withTokens ? .array(tokens.map { .integer($0) }) : nil, "text": .string(text),
             "finish_reason": .optional(finish?.rawValue),
             "error": problem.flatMap { APIError($0).json["error"] } ?? .null,

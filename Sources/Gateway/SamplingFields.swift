@@ -20,7 +20,8 @@ enum SamplingFields {
             seed: seed ?? UInt64.random(in: 0...UInt64.max), logprobs: logprobs)
         return GenerationOptions(
             sampling: sampling, maxTokens: maxTokens, stop: try stop(fields),
-            ignoresEndOfSequence: try fields.bool("ignore_eos") ?? false)
+            ignoresEndOfSequence: try fields.bool("ignore_eos") ?? false,
+            reusesPrefix: try fields.bool("cache_prompt") ?? true)
     }
 
     /// One string or a list of strings that end the answer.

@@ -33,8 +33,22 @@ extension ClusterStatus.Member {
             "worker": .string(worker.name), "state": .string(state), "stage": stage.map { .integer($0) } ?? .null,
             "rank": rank.map { .integer($0) } ?? .null, "layers": range(layers), "leaves": range(leaves),
             "memory_bytes": .integer(memory), "weight_bytes": .integer(weightBytes),
-            "kv_capacity_tokens": .integer(kvCapacity), "kv_used_tokens": .integer(kvUsed),
-            "threads": .integer(threads), "activity": .string(activity),
+            "kv": kv.json, "threads": .integer(threads), "activity": .string(activity),
+        ])
+    }
+}
+
+extension KVUse {
+    /// A pool for programs: bytes, and by slot the pages in use and how often a sequence began with one.
+    var json: JSONValue {
+        .record([
+            "capacity_bytes": .integer(pages * pageBytes), "used_bytes": .integer(used * pageBytes),
+            "idle_bytes": .integer(idle * pageBytes), "page_bytes": .integer(pageBytes), "pages": .integer(pages),
+            "pages_used": .integer(used), "pages_idle": .integer(idle),
+            "places_on_disk": stored.map { .integer($0) } ?? .null,
+            "slot_pages": .array(slotPages.map { .integer($0) }),
+            "slot_reuses": .array(slotReuses.map { .integer($0) }),
+            "disk_trouble": trouble.isEmpty ? .null : .string(trouble),
         ])
     }
 }

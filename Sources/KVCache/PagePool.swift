@@ -4,66 +4,96 @@ public import Core
 ///
 /// A page here holds 64 tokens of one KV head of one sequence, for all layers of the slice: [layers][keys, values]. Of
 /// every sequence the pool holds the pages whose slots its share names. Pages are all of one size, so the pool never
-/// fragments; it never holds more than `capacity`. One thread uses it at a time.
+/// fragments; it never holds more than `capacity`.
+///
+/// A page belongs to the sequence that made it until the router drops it; others that begin alike read it too. One thread uses
+/// the pool at a time; only the disk's thread touches pages besides, those that are pinned for it.
 public final class PagePool {
     /// Pages in all.
     public let capacity: Int
+    /// Bytes of one page.
+    public let pageBytes: Int
     /// Pages in use.
     public var used: Int { next - free.count }
-    /// Tokens of all sequences, whichever worker holds their pages.
-    public private(set) var tokens = 0
 
-    private struct Entry {
-        /// By KV head and page of the sequence; -1 where another worker holds the page.
+    /// What a sequence reads: by KV head and place, -1 where another worker holds the page.
+    private struct Table {
         var pages: [[Int]]
         var count = 0
         var length = 0
     }
 
-    private let share: KVShare
-    private let region: MemoryRegion
-    private let blockBytes: Int
-    private let pageBytes: Int
-    private var free: [Int] = []
-    private var next = 0
-    private var sequences: [SequenceID: Entry] = [:]
+    /// What a sequence made: by KV head and place from `first` on, -1 where another worker holds the page.
+    private struct Made {
+        var first: Int
+        var pages: [[Int]]
+        var isDropped: [Bool] = []
+        var live = 0
+    }
 
-    /// A pool with room for a sequence of `tokens` tokens; `pageBytes` is the size of one layer's keys (or values) of one
-    /// KV head.
-    public init(layers: Int, share: KVShare, pageBytes: Int, tokens: Int) throws {
+    private let share: KVShare
+    private let memory: MemoryRegion
+    private let halfBytes: Int
+    private let pins = PagePins()
+    private var free: [Int] = []
+    /// Pages that were dropped while the disk's thread had them: free when it lets go.
+    private var lingering: [Int] = []
+    private var next = 0
+    private var tables: [SequenceID: Table] = [:]
+    private var made: [SequenceID: Made] = [:]
+
+    /// A pool of `pages` pages; `halfBytes` is the size of one layer's keys (or values) of one KV head.
+    public init(layers: Int, share: KVShare, halfBytes: Int, pages: Int) throws {
         self.share = share
-        capacity = share.capacity(tokens: tokens)
-        self.pageBytes = pageBytes
-        blockBytes = layers * 2 * pageBytes
-        region = try MemoryRegion(byteCount: blockBytes * capacity)
+        self.halfBytes = halfBytes
+        capacity = pages
+        pageBytes = layers * 2 * halfBytes
+        memory = try MemoryRegion(byteCount: pageBytes * pages)
     }
 
     /// Tokens held of `sequence`.
-    public func length(of sequence: SequenceID) -> Int { sequences[sequence]?.length ?? 0 }
+    public func length(of sequence: SequenceID) -> Int { tables[sequence]?.length ?? 0 }
 
     /// Makes room for `count` more tokens of `sequence`, which must follow those held.
     ///
     /// A gap or a repetition is a fault of the sender, never to be smoothed over: it throws.
     public func extend(_ sequence: SequenceID, start: Int, count: Int) throws {
-        var entry = sequences[sequence] ?? Entry(pages: [[Int]](repeating: [], count: share.slots.count))
-        guard start == entry.length else {
+        let held = tables[sequence] ?? emptyTable
+        guard start == held.length else {
             throw Problem.failed(
-                "sequence \(sequence.number): expected position \(entry.length), got \(start); a step was lost or repeated"
+                "sequence \(sequence.number): expected position \(held.length), got \(start); a step was lost or repeated"
             )
         }
-        let wanted = Slots.pages(for: start + count)
-        let more = share.pages(ofFirst: wanted) - share.pages(ofFirst: entry.count)
+        try make(sequence, upTo: Slots.pages(for: start + count))
+        tables[sequence]?.length = start + count
+    }
+
+    private var emptyTable: Table { Table(pages: [[Int]](repeating: [], count: share.slots.count)) }
+
+    /// Makes the sequence's next pages, up to place `end`.
+    private func make(_ sequence: SequenceID, upTo end: Int) throws {
+        // Taken out while it changes, or its lists would be copied.
+        var table = tables.removeValue(forKey: sequence) ?? emptyTable
+        defer { tables[sequence] = table }
+        guard end > table.count else { return }
+        let more = share.pages(in: table.count..<end)
+        reclaim(atLeast: more - (capacity - next) - free.count)
         guard more <= capacity - used else {
             throw Problem.failed("the KV pool is full: \(capacity) pages, \(more) more wanted, \(capacity - used) free")
         }
-        for page in entry.count..<max(wanted, entry.count) {
-            let slot = Slots.slot(ofPage: page)
-            for (head, run) in share.slots.enumerated() { entry.pages[head].append(run.contains(slot) ? take() : -1) }
+        var own = made.removeValue(forKey: sequence) ?? Made(first: table.count, pages: emptyTable.pages)
+        defer { made[sequence] = own }
+        for place in table.count..<end {
+            let slot = Slots.slot(ofPage: place)
+            for (head, run) in share.slots.enumerated() {
+                let page = run.contains(slot) ? take() : -1
+                table.pages[head].append(page)
+                own.pages[head].append(page)
+            }
+            own.isDropped.append(false)
+            own.live += 1
         }
-        entry.count = max(wanted, entry.count)
-        entry.length += count
-        tokens += count
-        sequences[sequence] = entry
+        table.count = end
     }
 
     private func take() -> Int {
@@ -72,20 +102,85 @@ public final class PagePool {
         return next - 1
     }
 
-    /// Frees the pages of `sequence`; unknown ones are none.
+    /// Begins a sequence with pages that are there, and a copy of part of one more.
+    ///
+    /// - Throws: when one of them is not there: the router and this worker would hold different accounts.
+    public func open(_ sequence: SequenceID, prefix: [PageRun], copy: PageCopy?) throws {
+        guard tables[sequence] == nil else {
+            throw Problem.failed("sequence \(sequence.number) begins twice; a step was repeated")
+        }
+        var table = emptyTable
+        for run in prefix {
+            guard let own = made[run.creator], run.pages.lowerBound == table.count, run.pages.lowerBound >= own.first,
+                run.pages.upperBound <= own.first + own.isDropped.count,
+                !own.isDropped[run.pages.lowerBound - own.first..<run.pages.upperBound - own.first].contains(true)
+            else {
+                throw Problem.failed(
+                    "sequence \(sequence.number) is to read pages \(run.pages) of sequence \(run.creator.number), which are not here"
+                )
+            }
+            for head in table.pages.indices {
+                table.pages[head] +=
+                    own.pages[head][
+                        run.pages.lowerBound - own.first..<run.pages.upperBound - own.first]
+            }
+            table.count = run.pages.upperBound
+        }
+        table.length = table.count * Slots.pageTokens
+        tables[sequence] = table
+        guard let copy else { return }
+        guard let own = made[copy.creator], copy.page == table.count, copy.page >= own.first,
+            copy.page < own.first + own.isDropped.count, !own.isDropped[copy.page - own.first],
+            (1..<Slots.pageTokens).contains(copy.tokens)
+        else {
+            throw Problem.failed(
+                "sequence \(sequence.number) is to copy page \(copy.page) of sequence \(copy.creator.number), which is not here"
+            )
+        }
+        let sources = own.pages.map { $0[copy.page - own.first] }
+        try make(sequence, upTo: copy.page + 1)
+        for (head, source) in sources.enumerated() where source >= 0 {
+            guard let target = tables[sequence]?.pages[head].last, target >= 0 else { continue }
+            address(target).copyMemory(from: address(source), byteCount: pageBytes)
+        }
+        tables[sequence]?.length += copy.tokens
+    }
+
+    /// Forgets what `sequence` reads; unknown ones are none. Its pages stay.
+    public func close(_ sequence: SequenceID) {
+        tables[sequence] = nil
+    }
+
+    /// Frees pages; those that are not here are none.
+    public func drop(_ run: PageRun) {
+        guard var own = made.removeValue(forKey: run.creator) else { return }
+        let there = own.first..<own.first + own.isDropped.count
+        for place in run.pages.clamped(to: there) where !own.isDropped[place - own.first] {
+            own.isDropped[place - own.first] = true
+            own.live -= 1
+            for head in own.pages.indices {
+                let page = own.pages[head][place - own.first]
+                guard page >= 0 else { continue }
+                if pins.isPinned(page) { lingering.append(page) } else { free.append(page) }
+            }
+        }
+        if own.live > 0 || tables[run.creator] != nil { made[run.creator] = own }
+    }
+
+    /// Frees what `sequence` made and forgets it: for who shares no pages.
     public func release(_ sequence: SequenceID) {
-        guard let entry = sequences.removeValue(forKey: sequence) else { return }
-        for pages in entry.pages { free.append(contentsOf: pages.lazy.filter { $0 >= 0 }) }
-        tokens -= entry.length
+        close(sequence)
+        drop(PageRun(sequence, 0..<Int.max))
     }
 
     /// Frees everything.
     public func releaseAll() {
-        for sequence in sequences.keys.sorted() { release(sequence) }
+        for sequence in tables.keys { close(sequence) }
+        for sequence in made.keys.sorted() { drop(PageRun(sequence, 0..<Int.max)) }
     }
 
     /// Pages of `sequence`, held here or elsewhere.
-    public func pageCount(of sequence: SequenceID) -> Int { sequences[sequence]?.count ?? 0 }
+    public func pageCount(of sequence: SequenceID) -> Int { tables[sequence]?.count ?? 0 }
 
     /// Writes the addresses of the sequence's key and value pages of one layer and KV head, in page order.
     ///
@@ -94,12 +189,134 @@ public final class PagePool {
         of sequence: SequenceID, layer: Int, kvHead: Int, keys: UnsafeMutablePointer<UnsafeMutableRawPointer>,
         values: UnsafeMutablePointer<UnsafeMutableRawPointer>
     ) {
-        guard let entry = sequences[sequence] else { return }
-        let offset = layer * 2 * pageBytes
-        for (index, page) in entry.pages[kvHead].enumerated() {
-            let key = page < 0 ? region.base : region.base + page * blockBytes + offset
+        guard let table = tables[sequence] else { return }
+        let offset = layer * 2 * halfBytes
+        for (index, page) in table.pages[kvHead].enumerated() {
+            let key = address(max(page, 0)) + offset
             keys[index] = key
-            values[index] = key + pageBytes
+            values[index] = key + halfBytes
+        }
+    }
+
+    private func address(_ page: Int) -> UnsafeMutableRawPointer { memory.base + page * pageBytes }
+}
+
+// MARK: - The disk's side
+
+extension PagePool {
+    /// Pages that are pinned for the disk's thread, in the order in which a file holds them: by place, then KV head.
+    public struct Lease: Sendable {
+        /// The pages' memory.
+        let memory: MemoryRegion
+        /// Bytes of one page.
+        let pageBytes: Int
+        /// Where each begins, in bytes from the memory's beginning.
+        let offsets: [Int]
+        /// For each place how many of the pages are its.
+        let counts: [Int]
+        fileprivate let pages: [Int]
+        fileprivate let pins: PagePins
+
+        /// Lets go of the pages.
+        public func end() { pins.unpin(pages) }
+    }
+
+    /// Pins pages so that they can be read from another thread; nil when one of them is not there any more.
+    public func lease(_ runs: [PageRun]) -> Lease? {
+        var found: [[Int]] = []
+        for run in runs {
+            guard let own = made[run.creator], run.pages.lowerBound >= own.first,
+                run.pages.upperBound <= own.first + own.isDropped.count
+            else { return nil }
+            for place in run.pages {
+                guard !own.isDropped[place - own.first] else { return nil }
+                found.append(own.pages.map { $0[place - own.first] }.filter { $0 >= 0 })
+            }
+        }
+        return lease(found)
+    }
+
+    /// Makes the next pages of an open sequence, from place `first` up to `end`, and pins them to be filled from another thread.
+    public func makeLeased(_ sequence: SequenceID, first: Int, end: Int) throws -> Lease {
+        guard let table = tables[sequence], table.count == first, table.length == first * Slots.pageTokens else {
+            throw Problem.failed(
+                "sequence \(sequence.number) is to be restored from page \(first), where it does not end")
+        }
+        try make(sequence, upTo: end)
+        tables[sequence]?.length = end * Slots.pageTokens
+        guard let lease = lease([PageRun(sequence, first..<end)]) else {
+            throw Problem.failed("sequence \(sequence.number) has no pages to restore to")
+        }
+        return lease
+    }
+
+    private func lease(_ pages: [[Int]]) -> Lease {
+        let all = pages.flatMap(\.self)
+        pins.pin(all)
+        return Lease(
+            memory: memory, pageBytes: pageBytes, offsets: all.map { $0 * pageBytes }, counts: pages.map(\.count),
+            pages: all, pins: pins)
+    }
+
+    /// Shortens a sequence that was restored in part: its pages from place `count` on are free.
+    public func truncate(_ sequence: SequenceID, pages count: Int) {
+        guard var table = tables.removeValue(forKey: sequence) else { return }
+        if count < table.count {
+            for head in table.pages.indices { table.pages[head].removeLast(table.count - count) }
+            let end = table.count
+            table.count = count
+            table.length = count * Slots.pageTokens
+            drop(PageRun(sequence, count..<end))
+            if var own = made.removeValue(forKey: sequence) {
+                let kept = max(0, count - own.first)
+                for head in own.pages.indices { own.pages[head].removeLast(own.isDropped.count - kept) }
+                own.isDropped.removeLast(own.isDropped.count - kept)
+                if kept > 0 { made[sequence] = own }
+            }
+        }
+        tables[sequence] = table
+    }
+
+    /// Takes back pages whose pins are gone; when that is too few, waits for the disk's thread.
+    private func reclaim(atLeast wanted: Int) {
+        guard wanted > 0, !lingering.isEmpty else { return }
+        var short = wanted
+        while true {
+            var still: [Int] = []
+            for page in lingering {
+                if pins.isPinned(page) { still.append(page) } else { free.append(page) }
+            }
+            short -= lingering.count - still.count
+            lingering = still
+            guard short > 0, !lingering.isEmpty else { return }
+            pins.waitForRelease(of: lingering)
+        }
+    }
+}
+
+// MARK: - Integrity
+
+extension PagePool {
+    /// Holds the books against the pages: every page in use has one owner, every other is free once.
+    public func check() throws {
+        var owners = [Int](repeating: 0, count: next)
+        for (_, own) in made {
+            for head in own.pages {
+                for (index, page) in head.enumerated() where page >= 0 && !own.isDropped[index] { owners[page] += 1 }
+            }
+        }
+        for page in free { owners[page] += 1 }
+        for page in lingering { owners[page] += 1 }
+        if let page = owners.firstIndex(where: { $0 != 1 }) {
+            throw Problem.failed("the KV pool's books are wrong: page \(page) has \(owners[page]) owners; report this")
+        }
+        for (sequence, table) in tables {
+            for head in table.pages {
+                for page in head where page >= next {
+                    throw Problem.failed(
+                        "the KV pool's books are wrong: sequence \(sequence.number) reads page \(page); report this")
+                }
+            }
         }
     }
 }

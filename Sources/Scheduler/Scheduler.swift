@@ -33,6 +33,8 @@ public struct Scheduler: Sendable {
 
     /// What a finished step brought.
     public enum Progress: Hashable, Sendable {
+        /// So many tokens of the sequence are computed, prompt and answer.
+        case computed(SequenceID, tokens: Int)
         /// So many tokens of the prompt are done.
         case prefilled(SequenceID, tokens: Int, of: Int)
         /// A token was drawn: the sequence goes on with `proceed`, or ends with `end`.
@@ -70,7 +72,7 @@ public struct Scheduler: Sendable {
     /// Steps made so far.
     public private(set) var steps: UInt64 = 0
     private var running: [Running] = []
-    private var released: [SequenceID] = []
+    private var changes: [KVChange] = []
     private var inFlight: [Step] = []
 
     /// No sequences yet.
@@ -79,14 +81,24 @@ public struct Scheduler: Sendable {
         self.epoch = epoch
     }
 
+    /// Whether nobody runs and nothing is on its way.
+    public var isQuiet: Bool { running.isEmpty && inFlight.isEmpty && changes.isEmpty }
     /// How many steps are on their way.
     public var stepsInFlight: Int { inFlight.count }
     /// The sequences that run, in the order in which they came.
     public var sequences: [SequenceID] { running.map(\.sequence) }
 
-    /// Adds a sequence that has room in the KV cache.
-    public mutating func add(_ sequence: SequenceID, prompt: [TokenID], purpose: Purpose) {
-        running.append(Running(sequence: sequence, prompt: prompt, purpose: purpose))
+    /// Adds a sequence that has room in the KV cache, of which the first `cached` tokens are there.
+    public mutating func add(_ sequence: SequenceID, prompt: [TokenID], cached: Int = 0, purpose: Purpose) {
+        running.append(Running(sequence: sequence, prompt: prompt, purpose: purpose, sent: cached, done: cached))
+    }
+
+    /// What the next step does to the KV cache before anything else, after what was said before.
+    public mutating func change(_ changes: [KVChange]) { self.changes += changes }
+
+    /// Tokens of a running sequence that are computed.
+    public func computed(_ sequence: SequenceID) -> Int {
+        running.first { $0.sequence == sequence }?.done ?? 0
     }
 
     /// Continues a sequence with the token drawn for it.
@@ -95,21 +107,17 @@ public struct Scheduler: Sendable {
         running[index].next = token
     }
 
-    /// Ends a sequence: its pages are free with the next step.
-    public mutating func end(_ sequence: SequenceID) {
-        guard let index = running.firstIndex(where: { $0.sequence == sequence }) else { return }
-        if running[index].sent > 0 { released.append(sequence) }
-        running.remove(at: index)
-    }
+    /// Ends a sequence: it is in no step that is made from now on.
+    public mutating func end(_ sequence: SequenceID) { running.removeAll { $0.sequence == sequence } }
 
     /// The next step, or nil when as many are in flight as may be or nobody can advance.
     public mutating func next() -> Step? {
         guard inFlight.count < settings.stages else { return nil }
         let segments = decodes() + prefills()
-        guard !segments.isEmpty || !released.isEmpty else { return nil }
+        guard !segments.isEmpty || !changes.isEmpty else { return nil }
         steps += 1
-        let step = Step(number: steps, epoch: epoch, released: released, segments: segments)
-        released = []
+        let step = Step(number: steps, epoch: epoch, changes: changes, segments: segments)
+        changes = []
         inFlight.append(step)
         return step
     }
@@ -177,6 +185,7 @@ public struct Scheduler: Sendable {
             let wasPrompt = running[index].done < total
             running[index].done += segment.tokens.count
             let done = running[index].done
+            progress.append(.computed(segment.sequence, tokens: done))
             if wasPrompt { progress.append(.prefilled(segment.sequence, tokens: done, of: total)) }
             let result = bySequence[segment.sequence]
             switch segment.output {

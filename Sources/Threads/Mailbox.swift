@@ -43,6 +43,9 @@ public final class Mailbox<Element: Sendable>: Sendable {
         ring()
     }
 
+    /// Whether nothing is in it.
+    public var isEmpty: Bool { state.withLock { $0.next >= $0.items.count } }
+
     /// Whether it has been closed.
     public var isClosed: Bool { state.withLock { $0.isClosed } }
 

@@ -33,9 +33,13 @@ struct Arena: ~Copyable {
         place(text.utf8.map { CChar(bitPattern: $0) } + [0])
     }
 
+    /// Places bytes as protobuf `bytes`.
+    mutating func place(raw bytes: [UInt8]) -> ProtobufCBinaryData {
+        ProtobufCBinaryData(len: bytes.count, data: place(bytes))
+    }
+
     /// Places the UTF-8 of `text` as protobuf `bytes`.
     mutating func place(bytes text: String) -> ProtobufCBinaryData {
-        let utf8 = Array(text.utf8)
-        return ProtobufCBinaryData(len: utf8.count, data: place(utf8))
+        place(raw: Array(text.utf8))
     }
 }

@@ -23,7 +23,7 @@ extension Decoder {
         return GenerationOptions(
             sampling: try sampling(the(options.sampling)),
             maxTokens: options.has_max_tokens != 0 ? try count(options.max_tokens) : nil, stop: stop,
-            ignoresEndOfSequence: options.ignores_end_of_sequence != 0)
+            ignoresEndOfSequence: options.ignores_end_of_sequence != 0, reusesPrefix: options.computes_all == 0)
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {
@@ -36,11 +36,25 @@ extension Decoder {
         try ours(reason, in: FinishReason.wire, what: "finish reason")
     }
 
+    private func progress(
+        _ tokens: UInt64, of total: UInt64, cached: UInt64, rate: Double, left: Double
+    ) throws -> PrefillProgress {
+        guard rate.isFinite, rate >= 0, left.isFinite, left >= 0 else {
+            throw Problem.invalid("message: a prefill of \(rate) tokens a second with \(left) seconds left")
+        }
+        return PrefillProgress(
+            tokens: try count(tokens), total: try count(total), cached: try count(cached), tokensPerSecond: rate,
+            secondsLeft: left)
+    }
+
     func jobEvent(_ event: Wire__JobEvent) throws -> JobEvent {
         switch event.event_case {
         case WIRE__JOB_EVENT__EVENT_PREFILLED:
             let prefilled = try the(event.prefilled)
-            return .prefilled(tokens: try count(prefilled.tokens), of: try count(prefilled.total))
+            return .prefilled(
+                try progress(
+                    prefilled.tokens, of: prefilled.total, cached: prefilled.cached,
+                    rate: prefilled.tokens_per_second, left: prefilled.seconds_left))
         case WIRE__JOB_EVENT__EVENT_TOKEN:
             let drawn = try the(event.token)
             return .token(
@@ -66,7 +80,9 @@ extension Decoder {
         let isFinished = state.finish != WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED
         return JobState(
             id: JobID(try name(state.job)), phase: try ours(state.phase, in: JobState.Phase.wire, what: "job phase"),
-            promptTokens: try count(state.prompt_tokens), prefilledTokens: try count(state.prefilled_tokens),
+            prefill: try progress(
+                state.prefilled_tokens, of: state.prompt_tokens, cached: state.cached_tokens,
+                rate: state.tokens_per_second, left: state.seconds_left),
             tokens: try tokens(state.tokens), text: try text(state.text),
             finish: isFinished ? try finish(state.finish) : nil,
             problem: try state.problem.map { try problem($0.pointee) },
@@ -83,8 +99,8 @@ extension Decoder {
                     stage: member.has_stage != 0 ? try small(member.stage) : nil,
                     rank: member.has_rank != 0 ? try small(member.rank) : nil, layers: try range(member.layers),
                     leaves: try range(member.leaves), memory: try count(member.memory),
-                    weightBytes: try count(member.weight_bytes), kvCapacity: try count(member.kv_capacity),
-                    kvUsed: try count(member.kv_used), threads: try small(member.threads),
+                    weightBytes: try count(member.weight_bytes), kv: try use(the(member.kv)),
+                    threads: try small(member.threads),
                     activity: try name(member.activity)))
         }
         return ClusterStatus(

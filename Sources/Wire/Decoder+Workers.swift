@@ -13,7 +13,8 @@ extension Decoder {
         return WorkerHello(
             worker: WorkerID(worker), threads: try small(hello.threads), memoryBytes: try count(hello.memory_bytes),
             dataEndpoint: try name(hello.data_endpoint), dataPublicKey: try name(hello.data_public_key),
-            modelDigest: try name(hello.model_digest), instructionSet: try name(hello.instruction_set))
+            modelDigest: try name(hello.model_digest), instructionSet: try name(hello.instruction_set),
+            kvMemoryBytes: hello.kv_memory_bytes > 0 ? try count(hello.kv_memory_bytes) : nil)
     }
 
     func token(_ token: Wire__TokenLogprob) throws -> TokenLogprob {
@@ -50,7 +51,8 @@ extension Decoder {
     func workerHeartbeat(_ beat: Wire__WorkerHeartbeat) throws -> WorkerHeartbeat {
         WorkerHeartbeat(
             epoch: beat.epoch, activity: try name(beat.activity), kvUsed: try count(beat.kv_used),
-            stepsDone: beat.steps_done, bytesSent: beat.bytes_sent, messagesSent: beat.messages_sent)
+            stepsDone: beat.steps_done, bytesSent: beat.bytes_sent, messagesSent: beat.messages_sent,
+            diskTrouble: try text(beat.disk_trouble))
     }
 
     func fetch(_ fetch: Wire__Fetch) throws -> Fetch {
@@ -106,9 +108,13 @@ extension Decoder {
         else {
             throw Problem.invalid("message: a slice for stage \(stage) rank \(rank) does not fit the layout \(layout)")
         }
+        guard slice.n_kv_weight_by_rank == leaves.count else {
+            throw Problem.invalid("message: a slice without the ranks' shares of KV cache")
+        }
+        let weights = try (0..<leaves.count).map { try small(slice.kv_weight_by_rank[$0]) }
         return Slice(
             stage: stage, stageCount: stages, rank: rank, layers: try range(the(slice.layers)), leavesByRank: leaves,
-            vocabularyByRank: vocabulary)
+            vocabularyByRank: vocabulary, kvWeightByRank: weights)
     }
 
     mutating func assignment(_ assignment: Wire__Assignment) throws -> Assignment {
@@ -130,7 +136,7 @@ extension Decoder {
             modelDescription: try bytes(assignment.model_description),
             weightType: try ours(assignment.weight_type, in: WeightType.wire, what: "weight type"),
             kvType: try ours(assignment.kv_type, in: KVType.wire, what: "KV type"),
-            kvCapacity: try count(assignment.kv_capacity), digest: try name(assignment.digest))
+            kvPages: try count(assignment.kv_pages), digest: try name(assignment.digest))
     }
 
     func sampling(_ options: Wire__Sampling) throws -> SamplingOptions {
@@ -172,8 +178,8 @@ extension Decoder {
         guard at == tokens.count else {
             throw Problem.invalid("message: \(tokens.count - at) tokens belong to no segment")
         }
-        let released = UnsafeBufferPointer(start: step.released, count: step.released == nil ? 0 : step.n_released)
-        return Step(
-            number: step.number, epoch: step.epoch, released: released.map { SequenceID($0) }, segments: segments)
+        var changes: [KVChange] = []
+        for i in 0..<step.n_changes { changes.append(try change(the(step.changes[i]))) }
+        return Step(number: step.number, epoch: step.epoch, changes: changes, segments: segments)
     }
 }

@@ -48,11 +48,14 @@ struct Decoder: ~Copyable {
         let request = envelope.request
         switch envelope.body_case {
         case WIRE__ENVELOPE__BODY_WORKER_HELLO: return .workerHello(try workerHello(the(envelope.worker_hello)))
-        case WIRE__ENVELOPE__BODY_READY:
-            let ready = try the(envelope.ready)
-            return .ready(
-                epoch: ready.epoch, weightBytes: try count(ready.weight_bytes), kvCapacity: try count(ready.kv_capacity)
-            )
+        case WIRE__ENVELOPE__BODY_READY: return .ready(try ready(the(envelope.ready)))
+        case WIRE__ENVELOPE__BODY_RESTORED:
+            let restored = try the(envelope.restored)
+            return .restored(
+                epoch: restored.epoch, SequenceID(restored.sequence), pages: try count(restored.pages))
+        case WIRE__ENVELOPE__BODY_STORED:
+            let stored = try the(envelope.stored)
+            return .stored(epoch: stored.epoch, keys: try keys(stored.keys), gone: try keys(stored.gone))
         case WIRE__ENVELOPE__BODY_LOADING:
             let loading = try the(envelope.loading)
             guard loading.fraction >= 0, loading.fraction <= 1 else {

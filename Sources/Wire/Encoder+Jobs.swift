@@ -35,6 +35,7 @@ extension Encoder {
         made.pointee.n_stop = options.stop.count
         made.pointee.stop = arena.place(options.stop.map { arena.place(bytes: $0) })
         made.pointee.ignores_end_of_sequence = options.ignoresEndOfSequence ? 1 : 0
+        made.pointee.computes_all = options.reusesPrefix ? 0 : 1
         return made
     }
 
@@ -57,10 +58,13 @@ extension Encoder {
         made.pointee.job = arena.place(text: id.name)
         made.pointee.number = number
         switch event {
-        case .prefilled(let tokens, let total):
+        case .prefilled(let progress):
             let prefilled = arena.new(wire__prefilled__init)
-            prefilled.pointee.tokens = UInt64(clamping: tokens)
-            prefilled.pointee.total = UInt64(clamping: total)
+            prefilled.pointee.tokens = UInt64(clamping: progress.tokens)
+            prefilled.pointee.total = UInt64(clamping: progress.total)
+            prefilled.pointee.cached = UInt64(clamping: progress.cached)
+            prefilled.pointee.tokens_per_second = progress.tokensPerSecond
+            prefilled.pointee.seconds_left = progress.secondsLeft
             made.pointee.event_case = WIRE__JOB_EVENT__EVENT_PREFILLED
             made.pointee.prefilled = prefilled
         case .token(let drawn, let text, let top):
@@ -95,8 +99,11 @@ extension Encoder {
         made.pointee.job = arena.place(text: state.id.name)
         made.pointee.phase = wireValue(
             state.phase, in: JobState.Phase.wire, unspecified: WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED)
-        made.pointee.prompt_tokens = UInt64(clamping: state.promptTokens)
-        made.pointee.prefilled_tokens = UInt64(clamping: state.prefilledTokens)
+        made.pointee.prompt_tokens = UInt64(clamping: state.prefill.total)
+        made.pointee.prefilled_tokens = UInt64(clamping: state.prefill.tokens)
+        made.pointee.cached_tokens = UInt64(clamping: state.prefill.cached)
+        made.pointee.tokens_per_second = state.prefill.tokensPerSecond
+        made.pointee.seconds_left = state.prefill.secondsLeft
         made.pointee.tokens = blob(words: state.tokens)
         made.pointee.text = arena.place(bytes: state.text)
         if let reason = state.finish { made.pointee.finish = finish(reason) }
@@ -118,8 +125,7 @@ extension Encoder {
         if let leaves = member.leaves { made.pointee.leaves = range(leaves) }
         made.pointee.memory = UInt64(clamping: member.memory)
         made.pointee.weight_bytes = UInt64(clamping: member.weightBytes)
-        made.pointee.kv_capacity = UInt64(clamping: member.kvCapacity)
-        made.pointee.kv_used = UInt64(clamping: member.kvUsed)
+        made.pointee.kv = use(member.kv)
         made.pointee.threads = UInt32(clamping: member.threads)
         made.pointee.activity = arena.place(text: member.activity)
         return made

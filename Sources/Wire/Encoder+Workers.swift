@@ -27,6 +27,7 @@ extension Encoder {
         made.pointee.data_public_key = arena.place(text: hello.dataPublicKey)
         made.pointee.model_digest = arena.place(text: hello.modelDigest)
         made.pointee.instruction_set = arena.place(text: hello.instructionSet)
+        made.pointee.kv_memory_bytes = UInt64(clamping: hello.kvMemoryBytes ?? 0)
         return made
     }
 
@@ -66,6 +67,7 @@ extension Encoder {
         made.pointee.steps_done = beat.stepsDone
         made.pointee.bytes_sent = beat.bytesSent
         made.pointee.messages_sent = beat.messagesSent
+        made.pointee.disk_trouble = arena.place(text: beat.diskTrouble)
         return made
     }
 
@@ -106,6 +108,8 @@ extension Encoder {
         made.pointee.leaves_by_rank = arena.place(slice.leavesByRank.map { range($0) })
         made.pointee.n_vocabulary_by_rank = slice.vocabularyByRank.count
         made.pointee.vocabulary_by_rank = arena.place(slice.vocabularyByRank.map { range($0) })
+        made.pointee.n_kv_weight_by_rank = slice.kvWeightByRank.count
+        made.pointee.kv_weight_by_rank = arena.place(slice.kvWeightByRank.map { UInt32(clamping: $0) })
         return made
     }
 
@@ -131,7 +135,7 @@ extension Encoder {
             assignment.weightType, in: WeightType.wire, unspecified: WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED)
         made.pointee.kv_type = wireValue(
             assignment.kvType, in: KVType.wire, unspecified: WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED)
-        made.pointee.kv_capacity = UInt64(clamping: assignment.kvCapacity)
+        made.pointee.kv_pages = UInt64(clamping: assignment.kvPages)
         made.pointee.digest = arena.place(text: assignment.digest)
         return made
     }
@@ -166,8 +170,8 @@ extension Encoder {
         let made = arena.new(wire__step__init)
         made.pointee.epoch = step.epoch
         made.pointee.number = step.number
-        made.pointee.n_released = step.released.count
-        made.pointee.released = arena.place(step.released.map(\.number))
+        made.pointee.n_changes = step.changes.count
+        made.pointee.changes = arena.place(step.changes.map { change($0) })
         made.pointee.n_segments = step.segments.count
         made.pointee.segments = arena.place(step.segments.map { segment($0) })
         made.pointee.tokens = blob(words: step.segments.flatMap(\.tokens))

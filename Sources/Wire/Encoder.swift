@@ -59,13 +59,23 @@ struct Encoder: ~Copyable {
         case .workerHello(let hello):
             ask(0, WIRE__ENVELOPE__BODY_WORKER_HELLO)
             envelope.pointee.worker_hello = workerHello(hello)
-        case .ready(let epoch, let weightBytes, let kvCapacity):
+        case .ready(let ready):
             ask(0, WIRE__ENVELOPE__BODY_READY)
-            let ready = arena.new(wire__ready__init)
-            ready.pointee.epoch = epoch
-            ready.pointee.weight_bytes = UInt64(clamping: weightBytes)
-            ready.pointee.kv_capacity = UInt64(clamping: kvCapacity)
-            envelope.pointee.ready = ready
+            envelope.pointee.ready = self.ready(ready)
+        case .restored(let epoch, let sequence, let pages):
+            ask(0, WIRE__ENVELOPE__BODY_RESTORED)
+            let restored = arena.new(wire__restored__init)
+            restored.pointee.epoch = epoch
+            restored.pointee.sequence = sequence.number
+            restored.pointee.pages = UInt64(clamping: pages)
+            envelope.pointee.restored = restored
+        case .stored(let epoch, let keys, let gone):
+            ask(0, WIRE__ENVELOPE__BODY_STORED)
+            let stored = arena.new(wire__stored__init)
+            stored.pointee.epoch = epoch
+            stored.pointee.keys = arena.place(raw: bytes(of: keys))
+            stored.pointee.gone = arena.place(raw: bytes(of: gone))
+            envelope.pointee.stored = stored
         case .loading(let epoch, let fraction):
             ask(0, WIRE__ENVELOPE__BODY_LOADING)
             let loading = arena.new(wire__loading__init)

@@ -11,7 +11,7 @@ public enum Message: Sendable, Equatable {
     /// A worker is there: the first message of every connection.
     case workerHello(WorkerHello)
     /// Its slice is loaded.
-    case ready(epoch: UInt32, weightBytes: Int, kvCapacity: Int)
+    case ready(Ready)
     /// So much of its slice is loaded, 0...1.
     case loading(epoch: UInt32, fraction: Double)
     /// It can not do its part in this epoch.
@@ -24,6 +24,10 @@ public enum Message: Sendable, Equatable {
     case fetch(request: UInt64, Fetch)
     /// It leaves in good order.
     case goodbye
+    /// Of the pages that a sequence was to get back from disk, so many are there.
+    case restored(epoch: UInt32, SequenceID, pages: Int)
+    /// Pages are on its disk now, and others are not any more.
+    case stored(epoch: UInt32, keys: [PageKey], gone: [PageKey])
 
     // Coordinator to worker.
 

@@ -16,11 +16,13 @@ public struct WorkerHello: Sendable, Hashable {
     public var modelDigest: String
     /// The instruction set its kernels use.
     public var instructionSet: String
+    /// Bytes that its KV pool may take, or nil when the coordinator is to choose.
+    public var kvMemoryBytes: Int?
 
     /// A hello.
     public init(
         worker: WorkerID, threads: Int, memoryBytes: Int, dataEndpoint: String, dataPublicKey: String = "",
-        modelDigest: String = "", instructionSet: String = ""
+        modelDigest: String = "", instructionSet: String = "", kvMemoryBytes: Int? = nil
     ) {
         self.worker = worker
         self.threads = threads
@@ -29,6 +31,30 @@ public struct WorkerHello: Sendable, Hashable {
         self.dataPublicKey = dataPublicKey
         self.modelDigest = modelDigest
         self.instructionSet = instructionSet
+        self.kvMemoryBytes = kvMemoryBytes
+    }
+}
+
+/// A worker holds its slice.
+public struct Ready: Sendable, Hashable {
+    /// The plan.
+    public var epoch: UInt32
+    /// Bytes of its weights.
+    public var weightBytes: Int
+    /// Pages of its KV pool, and bytes of one.
+    public var kvPages: Int
+    /// Bytes of a page.
+    public var kvPageBytes: Int
+    /// The keys of the pages on its disk, or nil when it keeps none there.
+    public var stored: [PageKey]?
+
+    /// A worker that is ready.
+    public init(epoch: UInt32, weightBytes: Int, kvPages: Int, kvPageBytes: Int, stored: [PageKey]? = nil) {
+        self.epoch = epoch
+        self.weightBytes = weightBytes
+        self.kvPages = kvPages
+        self.kvPageBytes = kvPageBytes
+        self.stored = stored
     }
 }
 
@@ -63,7 +89,7 @@ public struct WorkerHeartbeat: Sendable, Hashable {
     public var epoch: UInt32
     /// What it does: `idle`, `loading 43%`, `step 17: 512 tokens`.
     public var activity: String
-    /// Tokens held in its KV pool.
+    /// Pages of its KV pool in use.
     public var kvUsed: Int
     /// Steps since it started.
     public var stepsDone: UInt64
@@ -71,11 +97,13 @@ public struct WorkerHeartbeat: Sendable, Hashable {
     public var bytesSent: UInt64
     /// Messages sent to other workers since it started.
     public var messagesSent: UInt64
+    /// What is wrong with its disk, or an empty text.
+    public var diskTrouble: String
 
     /// A heartbeat.
     public init(
         epoch: UInt32, activity: String, kvUsed: Int = 0, stepsDone: UInt64 = 0, bytesSent: UInt64 = 0,
-        messagesSent: UInt64 = 0
+        messagesSent: UInt64 = 0, diskTrouble: String = ""
     ) {
         self.epoch = epoch
         self.activity = activity
@@ -83,6 +111,7 @@ public struct WorkerHeartbeat: Sendable, Hashable {
         self.stepsDone = stepsDone
         self.bytesSent = bytesSent
         self.messagesSent = messagesSent
+        self.diskTrouble = diskTrouble
     }
 }
 
@@ -173,15 +202,15 @@ public struct Assignment: Sendable, Hashable {
     public var weightType: WeightType?
     /// How keys and values are held; nil means what goes with the weights.
     public var kvType: KVType?
-    /// Tokens of KV cache to make room for; 0 lets the worker choose.
-    public var kvCapacity: Int
+    /// Pages of its KV pool.
+    public var kvPages: Int
     /// The model's digest.
     public var digest: String
 
     /// An assignment.
     public init(
         epoch: UInt32, layout: Layout, slice: Slice, peers: [Peer], modelDescription: [UInt8],
-        weightType: WeightType? = nil, kvType: KVType? = nil, kvCapacity: Int = 0, digest: String
+        weightType: WeightType? = nil, kvType: KVType? = nil, kvPages: Int, digest: String
     ) {
         self.epoch = epoch
         self.layout = layout
@@ -190,7 +219,7 @@ public struct Assignment: Sendable, Hashable {
         self.modelDescription = modelDescription
         self.weightType = weightType
         self.kvType = kvType
-        self.kvCapacity = kvCapacity
+        self.kvPages = kvPages
         self.digest = digest
     }
 }

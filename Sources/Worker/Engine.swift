@@ -1,6 +1,7 @@
 import Checkpoint
 import Core
 import GLM
+import KVCache
 import Synchronization
 import Threads
 import Transport
@@ -26,6 +27,7 @@ final class Engine: Sendable {
         var checkpoint: Checkpoint?
         var digest: String
         var cache: String?
+        var disk: DiskRoom?
         var send: @Sendable (Message) -> Void
         var log: @Sendable (String) -> Void
     }
@@ -42,7 +44,10 @@ final class Engine: Sendable {
         self.parts = parts
         thread = Thread(name: "engine") {
             var loop = StepLoop(parts: parts, latest: latest)
-            while let order = orders.take() { loop.follow(order) }
+            while !orders.isClosed || !orders.isEmpty {
+                if let order = orders.take(timeout: .seconds(2)) { loop.follow(order) } else { loop.rest() }
+            }
+            loop.end()
         }
     }
 
@@ -85,13 +90,13 @@ private struct StepLoop {
         var configuration: Configuration
         var stage: Stage
         var collective: LinkCollective
-        var live: Set<SequenceID> = []
         var isBroken = false
     }
 
     let parts: Engine.Parts
     let latest: LatestEpoch
     var loaded: Loaded?
+    private var isUnchecked = false
 
     init(parts: Engine.Parts, latest: LatestEpoch) {
         self.parts = parts
@@ -121,6 +126,21 @@ private struct StepLoop {
         }
     }
 
+    /// Nothing to do: time to look at one's own books, once after every work.
+    mutating func rest() {
+        guard isUnchecked, let now = loaded, !now.isBroken else { return }
+        isUnchecked = false
+        do {
+            try now.stage.checkPages()
+        } catch {
+            loaded?.isBroken = true
+            fail(now.assignment.epoch, error)
+        }
+    }
+
+    /// The thread ends.
+    func end() { loaded?.stage.store?.close() }
+
     private func fail(_ epoch: UInt32, _ error: any Error) {
         parts.vitals.set(activity: "idle")
         // When a newer plan is there, this one's failure is its end and no news.
@@ -135,6 +155,7 @@ private struct StepLoop {
         parts.vitals.set(activity: "loading")
         if !(try keepsStage(for: assignment)) {
             // The old weights go first: there may be no room for both.
+            loaded?.stage.store?.close()
             loaded = nil
             let description = try ModelDescription(decoding: assignment.modelDescription)
             try check(assignment, description.configuration)
@@ -144,6 +165,7 @@ private struct StepLoop {
                 collective: LinkCollective(link: parts.link, slice: assignment.slice, epoch: assignment.epoch))
         }
         guard let stage = loaded?.stage else { return }
+        openStore(of: stage, assignment)
         let peers = assignment.peers.sorted { ($0.stage, $0.rank) < ($1.stage, $1.rank) }
         guard
             peers.map({ [$0.stage, $0.rank] })
@@ -155,19 +177,50 @@ private struct StepLoop {
             epoch: assignment.epoch,
             peers: peers.map { DataPeer(endpoint: $0.dataEndpoint, publicKey: $0.dataPublicKey) })
         parts.vitals.set(activity: "idle")
-        parts.send(.ready(epoch: assignment.epoch, weightBytes: stage.weightBytes, kvCapacity: stage.kvCapacity))
+        parts.vitals.set(kvUsed: stage.kvPagesUsed)
+        parts.send(
+            .ready(
+                Ready(
+                    epoch: assignment.epoch, weightBytes: stage.weightBytes, kvPages: stage.kvPages,
+                    kvPageBytes: stage.kvPageBytes, stored: stage.store?.keys)))
+    }
+
+    /// Opens the slice's store on disk, anew for every plan: what is there then is what the plan begins with.
+    private func openStore(of stage: Stage, _ assignment: Assignment) {
+        stage.store?.close()
+        stage.store = nil
+        guard let disk = parts.disk else { return }
+        let (send, log, vitals, epoch) = (parts.send, parts.log, parts.vitals, assignment.epoch)
+        do {
+            stage.store = try PageStore(
+                folder: disk.folder(digest: assignment.digest, layout: stage.pageLayout), limit: disk.bytes,
+                pageBytes: stage.kvPageBytes
+            ) { event in
+                switch event {
+                case .stored(let keys, let gone): send(.stored(epoch: epoch, keys: keys, gone: gone))
+                case .restored(let sequence, let pages): send(.restored(epoch: epoch, sequence, pages: pages))
+                case .trouble(let words):
+                    vitals.set(diskTrouble: words)
+                    log(words)
+                }
+            }
+            vitals.set(diskTrouble: "")
+        } catch {
+            vitals.set(diskTrouble: "\(error)")
+            log("pages are not kept on disk: \(error)")
+        }
     }
 
     /// Whether the slice in memory serves the new plan too; its KV pages are then freed.
     private mutating func keepsStage(for next: Assignment) throws -> Bool {
         guard var now = loaded, now.assignment.slice == next.slice, now.assignment.digest == next.digest,
             now.assignment.weightType == next.weightType, now.assignment.kvType == next.kvType,
-            now.assignment.kvCapacity == next.kvCapacity
+            now.assignment.kvPages == next.kvPages
         else { return false }
-        let end = Step(number: 0, epoch: next.epoch, released: now.live.sorted(), segments: [])
-        _ = try now.stage.run(end, input: nil, collective: SoloCollective())
+        now.stage.store?.close()
+        now.stage.store = nil
+        now.stage.releasePages()
         now.assignment = next
-        now.live = []
         now.isBroken = false
         now.collective = LinkCollective(link: parts.link, slice: next.slice, epoch: next.epoch)
         loaded = now
@@ -208,11 +261,10 @@ private struct StepLoop {
             "plan \(assignment.epoch): loading layers \(slice.layers) leaves \(slice.leaves) as stage \(slice.stage) rank \(slice.rank)"
         )
         var lastTold = ContinuousClock.now
-        let kvTokens = assignment.kvCapacity > 0 ? assignment.kvCapacity : description.configuration.contextLength
         return try Stage(
             description: description, slice: slice, source: source, type: assignment.weightType,
             kvType: assignment.kvType,
-            kvTokens: kvTokens,
+            kvPages: assignment.kvPages,
             threads: parts.threads
         ) { fraction in
             parts.vitals.set(activity: "loading \(Int(fraction * 100))%")
@@ -229,8 +281,7 @@ private struct StepLoop {
         let collective = now.collective
         let tokens = step.tokenCount
         parts.vitals.set(activity: "step \(step.number): \(tokens) tokens")
-        for segment in step.segments { loaded?.live.insert(segment.sequence) }
-        loaded?.live.subtract(step.released)
+        isUnchecked = true
         collective.begin(step: step.number)
         defer { collective.end() }
         let hidden = now.configuration.hidden
@@ -245,7 +296,7 @@ private struct StepLoop {
         case .results(let found):
             if slice.rank == 0 { results = found }
         }
-        parts.vitals.stepDone(kvUsed: now.stage.kvUsed)
+        parts.vitals.stepDone(kvUsed: now.stage.kvPagesUsed)
         let took = start.duration(to: .now)
         parts.send(
             .stepDone(

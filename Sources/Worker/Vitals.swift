@@ -7,6 +7,7 @@ final class Vitals: Sendable {
         var epoch: UInt32 = 0
         var activity = "idle"
         var kvUsed = 0
+        var diskTrouble = ""
         var stepsDone: UInt64 = 0
     }
 
@@ -14,6 +15,9 @@ final class Vitals: Sendable {
 
     func set(epoch: UInt32) { state.withLock { $0.epoch = epoch } }
     func set(activity: String) { state.withLock { $0.activity = activity } }
+
+    func set(kvUsed: Int) { state.withLock { $0.kvUsed = kvUsed } }
+    func set(diskTrouble: String) { state.withLock { $0.diskTrouble = diskTrouble } }
 
     func stepDone(kvUsed: Int) {
         state.withLock {
@@ -28,7 +32,7 @@ final class Vitals: Sendable {
         state.withLock {
             WorkerHeartbeat(
                 epoch: $0.epoch, activity: $0.activity, kvUsed: $0.kvUsed, stepsDone: $0.stepsDone,
-                bytesSent: bytesSent, messagesSent: messagesSent)
+                bytesSent: bytesSent, messagesSent: messagesSent, diskTrouble: $0.diskTrouble)
         }
     }
 }

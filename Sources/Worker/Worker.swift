@@ -42,7 +42,8 @@ public final class Worker: Sendable {
         let greeting = Message.workerHello(
             WorkerHello(
                 worker: settings.name, threads: settings.threads, memoryBytes: settings.memory,
-                dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: Self.instructionSet)
+                dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: Self.instructionSet,
+                kvMemoryBytes: settings.kvMemory)
         ).encode()
         let inbox = inbox
         settings.log("worker \(settings.name): looking for the coordinator at \(settings.coordinator)")
@@ -55,7 +56,10 @@ public final class Worker: Sendable {
         let engine = Engine(
             Engine.Parts(
                 link: link, desk: desk, vitals: vitals, threads: settings.threads, checkpoint: checkpoint,
-                digest: digest, cache: settings.cache, send: send, log: settings.log))
+                digest: digest, cache: settings.cache,
+                disk: settings.kvFolder.flatMap { folder in settings.kvDisk.map { DiskRoom(folder: folder, bytes: $0) }
+                },
+                send: send, log: settings.log))
         defer {
             engine.stop()
             client.close()

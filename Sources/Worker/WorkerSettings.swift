@@ -21,6 +21,12 @@ public struct WorkerSettings: Sendable {
     public var insecure: Bool
     /// The folder for weights that came from the coordinator, or nil to keep them in memory only.
     public var cache: String?
+    /// Bytes that its KV pool may take, or nil for what goes with `memory`.
+    public var kvMemory: Int?
+    /// Bytes of KV pages to keep on disk, or nil for none.
+    public var kvDisk: Int?
+    /// The folder for those.
+    public var kvFolder: String?
     /// What it says while it runs, a line at a time.
     public var log: @Sendable (String) -> Void
 
@@ -28,6 +34,7 @@ public struct WorkerSettings: Sendable {
     public init(
         coordinator: String, security: Security = .open, name: WorkerID, threads: Int, memory: Int,
         model: String? = nil, dataEndpoint: String, insecure: Bool = false, cache: String? = nil,
+        kvMemory: Int? = nil, kvDisk: Int? = nil, kvFolder: String? = nil,
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.coordinator = coordinator
@@ -39,6 +46,9 @@ public struct WorkerSettings: Sendable {
         self.dataEndpoint = dataEndpoint
         self.insecure = insecure
         self.cache = cache
+        self.kvMemory = kvMemory
+        self.kvDisk = kvDisk
+        self.kvFolder = kvFolder
         self.log = log
     }
 }

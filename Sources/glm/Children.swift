@@ -190,7 +190,7 @@ struct LocalCluster: Sendable {
 
     /// Starts worker `index` on this machine, which offers `memory` bytes.
     static func worker(
-        _ index: Int, memory: Int, control: String, model: String, threads: Int, folder: String
+        _ index: Int, memory: Int, control: String, model: String, threads: Int, folder: String, pool: [String] = []
     ) throws -> Child {
         try Child(
             "worker-\(index)",
@@ -198,7 +198,7 @@ struct LocalCluster: Sendable {
                 "worker", "--coordinator", control, "--name", "worker-\(index)", "--threads", "\(threads)", "--model",
                 model, "--memory", "\(memory)", "--bind", "ipc://\(folder)/data-\(index)-\(monotonicNumber())",
                 "--with-parent",
-            ], folder: folder)
+            ] + pool, folder: folder)
     }
 
     /// Ends the workers and the coordinator.

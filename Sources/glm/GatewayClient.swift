@@ -131,7 +131,11 @@ struct JobFollower {
         let event = try client.parse(data)
         switch event["type"]?.string {
         case "prefill":
-            if let done = event["tokens"]?.integer, let all = event["of"]?.integer { progress.show(done, of: all) }
+            if let done = event["tokens"]?.integer, let all = event["of"]?.integer {
+                progress.show(
+                    done, of: all, rate: event["tokens_per_second"]?.double,
+                    secondsLeft: event["seconds_left"]?.double)
+            }
             return true
         case "token":
             if let token = event["token"] { tokens.append(token) }

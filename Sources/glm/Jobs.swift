@@ -55,7 +55,7 @@ struct Jobs: AsyncParsableCommand {
                 ["job", job["id"]?.string ?? id], ["status", job["status"]?.string ?? "?"],
                 [
                     "prompt",
-                    "\(job["prefilled_tokens"]?.integer ?? 0) of \(job["prompt_tokens"]?.integer ?? 0) tokens read",
+                    "\(job["prefilled_tokens"]?.integer ?? 0) of \(job["prompt_tokens"]?.integer ?? 0) tokens read, \(job["cached_tokens"]?.integer ?? 0) of them found in the cache",
                 ],
                 ["answer", "\(job["completion_tokens"]?.integer ?? 0) tokens"],
             ]

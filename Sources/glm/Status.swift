@@ -7,6 +7,9 @@ struct Status: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Show the cluster: members, stages, ranks, memory, what each is doing.")
 
+    @Flag(help: "Show where the KV pages are: by worker, stage and slot, with bytes and reuse.")
+    var kv = false
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -14,7 +17,7 @@ struct Status: AsyncParsableCommand {
 
     func run() async throws {
         let status = try await gateway.client().json(.GET, "/v1/status")
-        Terminal.write(json ? status.text() + "\n" : Self.page(status))
+        Terminal.write(json ? status.text() + "\n" : kv ? KVMap.page(status) : Self.page(status))
     }
 
     /// The status for people.
@@ -28,7 +31,7 @@ struct Status: AsyncParsableCommand {
         let members = status["members"]?.elements ?? []
         guard !members.isEmpty else { return page + "no members; start workers with `glm worker`\n" }
         let header = [
-            "WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "MEMORY", "WEIGHTS", "KV TOKENS", "THREADS",
+            "WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "MEMORY", "WEIGHTS", "KV CACHE", "THREADS",
             "ACTIVITY",
         ]
         return page + "\n" + Terminal.table(header, members.map(row), right: [2, 3, 6, 7, 8, 9])
@@ -46,7 +49,7 @@ struct Status: AsyncParsableCommand {
             member["worker"]?.string ?? "?", member["state"]?.string ?? "?",
             member["stage"]?.integer.map { "\($0)" } ?? "-", member["rank"]?.integer.map { "\($0)" } ?? "-",
             range("layers"), range("leaves"), bytes("memory_bytes"), bytes("weight_bytes"),
-            "\(member["kv_used_tokens"]?.integer ?? 0)/\(member["kv_capacity_tokens"]?.integer ?? 0)",
+            KVMap.inUse(member["kv"]),
             "\(member["threads"]?.integer ?? 0)", member["activity"]?.string ?? "",
         ]
     }

@@ -99,8 +99,8 @@ struct ProgressLine {
         self.unit = unit
     }
 
-    /// Shows that `done` of `total` units are done.
-    mutating func show(_ done: Int, of total: Int) {
+    /// Shows that `done` of `total` units are done; who knows the rate and the time left better says so.
+    mutating func show(_ done: Int, of total: Int, rate known: Double? = nil, secondsLeft: Double? = nil) {
         let now = ContinuousClock.now
         let base = first ?? done
         first = base
@@ -109,10 +109,11 @@ struct ProgressLine {
         guard now - lastShown >= interval else { return }
         lastShown = now
         let seconds = Double((now - start).components.seconds) + Double((now - start).components.attoseconds) * 1e-18
-        let rate = seconds > 0 ? Double(done - base) / seconds : 0
+        let rate = known ?? (seconds > 0 ? Double(done - base) / seconds : 0)
         var line = "\(label) \(done)/\(total) \(unit)"
         if rate > 0 {
-            line += ", \(Terminal.fixed(rate, places: 0)) \(unit)/s, \(Terminal.time(Double(total - done) / rate)) left"
+            line +=
+                ", \(Terminal.fixed(rate, places: 0)) \(unit)/s, \(Terminal.time(secondsLeft ?? Double(total - done) / rate)) left"
         }
         if Terminal.showsErrors {
             Terminal.draw(line)

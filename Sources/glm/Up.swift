@@ -16,6 +16,8 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Compute threads of each worker; the processors divided among them unless given.")
     var threads: Int?
 
+    @OptionGroup var pool: PoolOptions
+
     @Option(help: "Where to listen for HTTP; 127.0.0.1:8080 unless given.")
     var listen: String?
 
@@ -52,7 +54,7 @@ struct Up: AsyncParsableCommand {
         defer { folder.remove() }
         let household = Household(
             folder: folder.path, model: model, workerCount: count, memory: LocalCluster.share(of: count),
-            threads: threads, coordinator: coordinator,
+            threads: threads, pool: try pool.flags(settings), coordinator: coordinator,
             gateway: ["--listen", "\(address)"] + (isInsecure ? ["--insecure"] : []), address: "\(address)")
         do {
             try await Interrupt.cancelling { try await household.run() }
@@ -69,6 +71,7 @@ private struct Household: Sendable {
     let workerCount: Int
     let memory: Int
     let threads: Int
+    let pool: [String]
     let coordinator: [String]
     let gateway: [String]
     let address: String
@@ -93,7 +96,8 @@ private struct Household: Sendable {
 
     private func worker(_ index: Int) throws -> Child {
         try LocalCluster.worker(
-            index, memory: memory, control: control, model: model, threads: threads, folder: folder)
+            index, memory: memory, control: control, model: model, threads: threads, folder: folder,
+            pool: pool)
     }
 
     private func watch(_ children: inout [Child]) async throws {
@@ -201,12 +205,13 @@ private struct View {
             return range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound - 1)"
         }
         return Terminal.table(
-            ["WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "WEIGHTS", "KV TOKENS", "THREADS"],
+            ["WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "WEIGHTS", "KV CACHE", "THREADS"],
             members.map { member in
                 [
                     member.worker.name, member.state, member.stage.map { "\($0)" } ?? "-",
                     member.rank.map { "\($0)" } ?? "-", span(member.layers), span(member.leaves),
-                    Terminal.bytes(member.weightBytes), "\(member.kvCapacity)", "\(member.threads)",
+                    Terminal.bytes(member.weightBytes), Terminal.bytes(member.kv.pages * member.kv.pageBytes),
+                    "\(member.threads)",
                 ]
             }, right: [2, 3, 6, 7, 8])
     }

@@ -30,10 +30,15 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Memory for weights and KV cache, like 48G; most of what is free unless given.")
     var memory: String?
 
+    @OptionGroup var pool: PoolOptions
+
     @Option(help: "Its own copy of the model; without one it gets its slice from the coordinator.")
     var model: String?
 
-    @Option(help: "The folder for weights that came from the coordinator, or none; ~/.cache/glm unless given.")
+    @Option(
+        help:
+            "The folder for weights that came from the coordinator and for KV pages, or none; ~/.cache/glm unless given."
+    )
     var cache: String?
 
     @Option(help: "The cluster's key file, or the folder that `glm keys make` wrote.")
@@ -54,8 +59,13 @@ struct WorkerCommand: AsyncParsableCommand {
         let threads = try threads ?? settings.int("threads") ?? Topology.processors.count
         guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
         let memory =
-            try (memory ?? settings.string("memory")).map { try Self.byteCount($0, flag: "--memory") }
+            try (memory ?? settings.string("memory")).map { try byteCount($0, flag: "--memory") }
             ?? Topology.memoryAvailable() / 10 * 9
+        let cacheFolder = Self.cacheFolder(cache ?? settings.string("cache"))
+        let kvDisk = try pool.disk(settings)
+        guard kvDisk == nil || cacheFolder != nil else {
+            throw Problem.invalid("--kv-disk needs a folder; name one with --cache")
+        }
         let worker = try Worker(
             WorkerSettings(
                 coordinator: coordinator, security: try CoordinatorCommand.security(keys ?? settings.string("keys")),
@@ -63,7 +73,8 @@ struct WorkerCommand: AsyncParsableCommand {
                 memory: memory, model: model ?? settings.string("model"),
                 dataEndpoint: try bind ?? settings.string("bind") ?? Self.dataEndpoint(toward: coordinator),
                 insecure: try insecure || settings.bool("insecure") ?? false,
-                cache: Self.cacheFolder(cache ?? settings.string("cache"))
+                cache: cacheFolder, kvMemory: try pool.memory(settings), kvDisk: kvDisk,
+                kvFolder: cacheFolder.map { $0 + "/kv" }
             ) { note($0) })
         try await Interrupt.cancelling {
             try await withTaskCancellationHandler {
@@ -74,22 +85,6 @@ struct WorkerCommand: AsyncParsableCommand {
                 worker.stop()
             }
         }
-    }
-
-    /// A number of bytes: `1000000`, `256M`, `48G`, `1.5T`.
-    static func byteCount(_ text: String, flag: String) throws -> Int {
-        var digits = Substring(text)
-        if digits.last == "B" || digits.last == "b" { digits.removeLast() }
-        if digits.last == "i" { digits.removeLast() }
-        var scale = 1.0
-        if let unit = digits.last, let power = ["K": 1, "M": 2, "G": 3, "T": 4][unit.uppercased()] {
-            for _ in 0..<power { scale *= 1024 }
-            digits.removeLast()
-        }
-        guard let number = Double(digits), number > 0, number.isFinite, number * scale < 1e18 else {
-            throw Problem.invalid("\(flag) '\(text)' is no number of bytes; write for example 512M or 48G")
-        }
-        return Int(number * scale)
     }
 
     /// Where the data link listens: on the way that leads to the coordinator, since other workers are likely there too.

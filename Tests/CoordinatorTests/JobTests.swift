@@ -50,7 +50,7 @@ struct JobTests {
                 #expect(try await tokens(of: stream.1) == expected[index])
                 #expect(try await tokens(of: cluster.coordinator.events(of: stream.0)) == expected[index])
                 let state = try await cluster.coordinator.job(stream.0)
-                #expect(state.phase == .finished && state.finish == .length && state.prefilledTokens == 30)
+                #expect(state.phase == .finished && state.finish == .length && state.prefill.tokens == 30)
             }
             #expect(await cluster.coordinator.jobs().count == 4)
         }

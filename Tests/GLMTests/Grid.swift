@@ -29,8 +29,9 @@ final class Grid {
                     description: description,
                     slice: Slice(
                         stage: stage, stageCount: layout.stages, rank: rank, layers: layers, leavesByRank: leaves,
-                        vocabularyByRank: rows),
-                    source: source, type: type, kvType: kvType, kvTokens: 2048, threads: 1 + rank % 2,
+                        vocabularyByRank: rows, kvWeightByRank: weights.map { $0.map { Int($0 * 4) } }),
+                    source: source, type: type, kvType: kvType, kvPages: 64 * configuration.kvHeads,
+                    threads: 1 + rank % 2,
                     progress: { _ in })
             }
         }
@@ -48,13 +49,17 @@ final class Grid {
             }
             for result in try run(segments) where result.sequence == SequenceID(0) { wanted += result.logits }
         }
-        _ = try run([], released: sequences.indices.map { SequenceID(UInt64($0)) })
+        _ = try run(
+            [],
+            changes: sequences.indices.map(UInt64.init).flatMap { number -> [KVChange] in
+                [.close(SequenceID(number)), .drop(PageRun(SequenceID(number), 0..<Int.max))]
+            })
         return wanted
     }
 
-    func run(_ segments: [Segment], released: [SequenceID] = []) throws -> [SegmentResult] {
+    func run(_ segments: [Segment], changes: [KVChange] = []) throws -> [SegmentResult] {
         step += 1
-        let step = Step(number: step, epoch: 1, released: released, segments: segments)
+        let step = Step(number: step, epoch: 1, changes: changes, segments: segments)
         var hidden: [[Float]] = []
         var results: [SegmentResult] = []
         for ranks in stages {

@@ -11,7 +11,9 @@ struct SlotSharesTests {
         let configuration = try Configuration(Checkpoint.open(Golden("glm-hf-f32").model))
         for weights in [[Double](repeating: 1, count: ranks), (0..<ranks).map { Double($0 + 1) }] {
             let leaves = Leaves.runs(weights: weights)
-            let shares = (0..<ranks).map { SlotShares(configuration, leavesByRank: leaves, rank: $0) }
+            let shares = (0..<ranks).map {
+                SlotShares(configuration, leavesByRank: leaves, kvWeightByRank: weights.map { Int($0) }, rank: $0)
+            }
             for head in 0..<configuration.kvHeads {
                 let holders = shares[0].holders(of: head)
                 let runs = holders.map { shares[$0].run(of: $0, head: head) }
@@ -32,7 +34,9 @@ struct SlotSharesTests {
         (configuration.heads, configuration.kvHeads, configuration.headDim) = (32, 2, 128)
         let leaves = Leaves.runs(weights: [Double](repeating: 1, count: ranks))
         let pages = (0..<ranks).map { rank in
-            SlotShares(configuration, leavesByRank: leaves, rank: rank).share.pages(ofFirst: 16_384)
+            SlotShares(
+                configuration, leavesByRank: leaves, kvWeightByRank: [Int](repeating: 1, count: ranks), rank: rank
+            ).share.pages(ofFirst: 16_384)
         }
         let mean = Double(pages.reduce(0, +)) / Double(ranks)
         #expect(pages.reduce(0, +) == 16_384 * configuration.kvHeads)

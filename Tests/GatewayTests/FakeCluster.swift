@@ -58,7 +58,9 @@ actor FakeCluster: ClusterService {
         requests.append(request)
         order.insert(id, at: 0)
         table[id.name] = Job(
-            state: JobState(id: id, phase: .queued, promptTokens: request.prompt.count, accepted: 1_700_000_000))
+            state: JobState(
+                id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count),
+                accepted: 1_700_000_000))
         let stream = try events(of: id)
         Task { await answer(id, request) }
         return (id, stream)
@@ -95,7 +97,8 @@ actor FakeCluster: ClusterService {
             members: [
                 ClusterStatus.Member(
                     worker: WorkerID("ada"), state: "ready", stage: 0, rank: 0, layers: 0..<4, leaves: 0..<8,
-                    memory: 1 << 30, weightBytes: 1 << 20, kvCapacity: 4096, kvUsed: 64, threads: 2, activity: "idle")
+                    memory: 1 << 30, weightBytes: 1 << 20, kv: KVUse(pages: 64, used: 1, pageBytes: 4096), threads: 2,
+                    activity: "idle")
             ], queuedJobs: 0, runningJobs: table.values.count { !$0.isOver }, steps: 17)
     }
 
@@ -103,7 +106,7 @@ actor FakeCluster: ClusterService {
 
     private func answer(_ id: JobID, _ request: JobRequest) async {
         let said = words(request.prompt)
-        say(id, .prefilled(tokens: request.prompt.count, of: request.prompt.count))
+        say(id, .prefilled(PrefillProgress(tokens: request.prompt.count, total: request.prompt.count)))
         guard said != "hang" else { return }
         var scanner = StopScanner(request.options.stop)
         var detokenizer = Detokenizer(tokenizer)
@@ -140,9 +143,9 @@ actor FakeCluster: ClusterService {
         guard var entry = table[id.name], !entry.isOver else { return }
         entry.events.append(event)
         switch event {
-        case .prefilled(let done, _):
+        case .prefilled(let progress):
             entry.state.phase = .prefill
-            entry.state.prefilledTokens = done
+            entry.state.prefill = progress
         case .token(let drawn, let text, _):
             entry.state.phase = .decode
             entry.state.tokens.append(drawn.token)

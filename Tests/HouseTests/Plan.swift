@@ -24,24 +24,24 @@ enum Plan {
         "Wire": Room(rooms: ["Core", "CWire", "CProtobufC"], toolchain: ["Glibc"]),
         "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CLinux"], toolchain: system),
         "Checkpoint": Room(rooms: ["Core", "CSodium"], toolchain: json),
-        "KVCache": Room(rooms: ["Core"], toolchain: system),
+        "KVCache": Room(rooms: ["Core", "Threads", "CSodium", "CXXHash"], toolchain: system),
         // model
         "Tokenization": Room(rooms: ["Core", "Checkpoint"], toolchain: json),
         "GLM": Room(rooms: ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"], toolchain: json),
         // thinking
         "Cluster": Room(rooms: ["Core"]),
         "Scheduler": Room(rooms: ["Core"]),
-        "Router": Room(rooms: ["Core"]),
+        "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
         "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
         // roles
         "Worker": Room(
-            rooms: ["Core", "Threads", "GLM", "Checkpoint", "Wire", "Transport"],
+            rooms: ["Core", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"],
             toolchain: json),
         "Coordinator": Room(
             rooms: [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "Tokenization", "Wire",
-                "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
+                "Wire", "Transport",
             ],
             toolchain: json),
         "Gateway": Room(
@@ -62,7 +62,7 @@ enum Plan {
     ]
 
     /// C targets: generated code, system libraries and our few Linux calls.
-    static let cTargets: Set<String> = ["CLinux", "CWire", "CZeroMQ", "CProtobufC", "CSodium"]
+    static let cTargets: Set<String> = ["CLinux", "CWire", "CZeroMQ", "CProtobufC", "CSodium", "CXXHash"]
 
     /// Modules that reach the outside world, and the only rooms that may: changing a library touches one folder.
     static let soleUsers: [String: Set<String>] = [
@@ -73,6 +73,8 @@ enum Plan {
         "Hummingbird": ["Gateway"],
         "ServiceLifecycle": ["Gateway"],
         "Logging": ["Telemetry", "Gateway"],
+        "HeapModule": ["Router"],
+        "CXXHash": ["KVCache"],
         "CZeroMQ": ["Transport"],
         "CProtobufC": ["Wire"],
         "CWire": ["Wire"],

@@ -19,19 +19,25 @@ struct SchedulerTests {
         #expect(first.number == 1 && first.epoch == 7)
         #expect(first.segments == [Segment(sequence: id(1), start: 0, tokens: [0, 1, 2, 3], output: .none)])
         #expect(scheduler.next() == nil)
-        #expect(try scheduler.finished(1, results: []) == [.prefilled(id(1), tokens: 4, of: 6)])
+        #expect(
+            try scheduler.finished(1, results: [])
+                == [.computed(id(1), tokens: 4), .prefilled(id(1), tokens: 4, of: 6)])
         let second = try #require(scheduler.next() as Step?)
         #expect(second.segments == [Segment(sequence: id(1), start: 4, tokens: [4, 5], output: .sample(greedy))])
         #expect(
             try scheduler.finished(2, results: [drawn(1, 9)])
-                == [.prefilled(id(1), tokens: 6, of: 6), .drawn(drawn(1, 9))])
+                == [.computed(id(1), tokens: 6), .prefilled(id(1), tokens: 6, of: 6), .drawn(drawn(1, 9))])
         #expect(scheduler.next() == nil)
         scheduler.proceed(id(1), with: 9)
         let third = try #require(scheduler.next() as Step?)
         #expect(third.segments == [Segment(sequence: id(1), start: 6, tokens: [9], output: .sample(greedy))])
-        #expect(try scheduler.finished(3, results: [drawn(1, 2)]) == [.drawn(drawn(1, 2))])
+        #expect(
+            try scheduler.finished(3, results: [drawn(1, 2)])
+                == [.computed(id(1), tokens: 7), .drawn(drawn(1, 2))])
+        #expect(scheduler.computed(id(1)) == 7)
         scheduler.end(id(1))
-        #expect(scheduler.next() == Step(number: 4, epoch: 7, released: [id(1)], segments: []))
+        scheduler.change([.close(id(1))])
+        #expect(scheduler.next() == Step(number: 4, epoch: 7, changes: [.close(id(1))], segments: []))
         _ = try scheduler.finished(4, results: [])
         #expect(scheduler.next() == nil)
     }
@@ -89,7 +95,17 @@ struct SchedulerTests {
         #expect(scheduler.next()?.segments.map(\.sequence) == [id(3), id(4)])
     }
 
-    @Test("an ended sequence is released once, and what comes late for it is ignored")
+    @Test("a prompt whose beginning is cached goes on from there")
+    func cached() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 1)
+        scheduler.add(id(1), prompt: prompt(10), cached: 5, purpose: .generate(greedy))
+        #expect(scheduler.next()?.segments.map(\.start) == [5])
+        #expect(
+            try scheduler.finished(1, results: [])
+                == [.computed(id(1), tokens: 9), .prefilled(id(1), tokens: 9, of: 10)])
+    }
+
+    @Test("what comes late for an ended sequence is ignored")
     func ended() throws {
         var scheduler = Scheduler(settings: .init(), epoch: 1)
         scheduler.add(id(1), prompt: [1, 2], purpose: .generate(greedy))
@@ -99,7 +115,7 @@ struct SchedulerTests {
         scheduler.end(id(1))
         #expect(try scheduler.finished(1, results: [drawn(1, 2)]).isEmpty)
         #expect(try scheduler.finished(1, results: [drawn(1, 2)]).isEmpty)
-        #expect(scheduler.next()?.released == [id(1)])
+        #expect(scheduler.next() == nil && scheduler.isQuiet)
     }
 
     @Test("logits are asked for in chunks of their own, side by side")

@@ -10,15 +10,22 @@ enum Samples {
 
     static let slice = Slice(
         stage: 1, stageCount: 2, rank: 2, layers: 20..<40, leavesByRank: [0..<3, 3..<6, 6..<8],
-        vocabularyByRank: [0..<50_000, 50_000..<100_000, 100_000..<151_552])
+        vocabularyByRank: [0..<50_000, 50_000..<100_000, 100_000..<151_552], kvWeightByRank: [16, 8, 1])
+
+    static let keys = [PageKey(high: .max, low: 1), PageKey(high: 2, low: .max)]
 
     static let fromWorkers: [Message] = [
         .workerHello(
             WorkerHello(
                 worker: WorkerID("ada"), threads: 8, memoryBytes: 64 << 30, dataEndpoint: "tcp://10.0.0.7:4711",
-                dataPublicKey: "key", modelDigest: "abc", instructionSet: "x86-64-v3")),
+                dataPublicKey: "key", modelDigest: "abc", instructionSet: "x86-64-v3", kvMemoryBytes: 1 << 33)),
         .workerHello(WorkerHello(worker: WorkerID("b"), threads: 1, memoryBytes: 0, dataEndpoint: "ipc:///tmp/x")),
-        .ready(epoch: 7, weightBytes: 1 << 33, kvCapacity: 1_048_576),
+        .ready(Ready(epoch: 7, weightBytes: 1 << 33, kvPages: 1_048_576, kvPageBytes: 1 << 20)),
+        .ready(Ready(epoch: 7, weightBytes: 0, kvPages: 0, kvPageBytes: 0, stored: keys)),
+        .ready(Ready(epoch: 7, weightBytes: 0, kvPages: 0, kvPageBytes: 0, stored: [])),
+        .restored(epoch: 7, SequenceID(4), pages: 3),
+        .stored(epoch: 7, keys: keys, gone: []),
+        .stored(epoch: 7, keys: [], gone: keys),
         .loading(epoch: 7, fraction: 0.43),
         .failed(epoch: 7, problem),
         .stepDone(StepDone(epoch: 7, number: 1, results: [])),
@@ -32,7 +39,8 @@ enum Samples {
                 ], computeMicroseconds: 1234, waitMicroseconds: 56)),
         .workerHeartbeat(
             WorkerHeartbeat(
-                epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, stepsDone: 17, bytesSent: .max, messagesSent: 3)),
+                epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, stepsDone: 17, bytesSent: .max, messagesSent: 3,
+                diskTrouble: "full")),
         .fetch(request: 3, Fetch(tensor: "model.layers.0.mlp.up.weight", rows: 0..<128, columns: 64..<96)),
         .fetch(request: 4, Fetch(tensor: "model.norm.weight", rows: 0..<1)),
         .goodbye,
@@ -49,15 +57,24 @@ enum Samples {
                         stage: 0, rank: 0, worker: WorkerID("ada"), dataEndpoint: "tcp://10.0.0.7:1", dataPublicKey: "k"
                     ),
                     Peer(stage: 1, rank: 2, worker: WorkerID("b"), dataEndpoint: "ipc:///tmp/x"),
-                ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvCapacity: 4096, digest: "abc")),
+                ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvPages: 4096, digest: "abc")),
         .assign(
             Assignment(
                 epoch: 8, layout: .single, slice: .whole(layers: 2, vocabulary: 64), peers: [], modelDescription: [],
-                digest: "")),
+                kvPages: 0, digest: "")),
         .activate(epoch: 7),
         .step(
             Step(
-                number: 5, epoch: 7, released: [SequenceID(3), SequenceID(4)],
+                number: 5, epoch: 7,
+                changes: [
+                    .open(
+                        SequenceID(1), prefix: [PageRun(SequenceID(3), 0..<4), PageRun(SequenceID(4), 4..<5)],
+                        copy: PageCopy(SequenceID(4), page: 5, tokens: 63)),
+                    .open(SequenceID(2), prefix: [], copy: nil), .close(SequenceID(3)),
+                    .drop(PageRun(SequenceID(3), 2..<4)),
+                    .store([PageRun(SequenceID(3), 0..<2)], first: 0, keys: keys),
+                    .restore(SequenceID(2), first: 64, keys: keys), .cut(SequenceID(2), pages: 1),
+                ],
                 segments: [
                     Segment(sequence: SequenceID(1), start: 0, tokens: [1, 2, 3], output: .none),
                     Segment(sequence: SequenceID(2), start: 99, tokens: [4], output: .sample(sampling)),
@@ -72,10 +89,11 @@ enum Samples {
     ]
 
     static let job = JobID("job-17")
+    static let progress = PrefillProgress(tokens: 9, total: 10, cached: 4, tokensPerSecond: 2.5, secondsLeft: 0.5)
     static let jobStates: [JobState] = [
-        JobState(id: job, phase: .queued, promptTokens: 10, accepted: 1_700_000_000.25),
+        JobState(id: job, phase: .queued, prefill: PrefillProgress(total: 10), accepted: 1_700_000_000.25),
         JobState(
-            id: JobID("job-18"), phase: .failed, promptTokens: 10, prefilledTokens: 10, tokens: [1, 2],
+            id: JobID("job-18"), phase: .failed, prefill: progress, tokens: [1, 2],
             text: "caf\u{e9}\0",
             finish: .error, problem: problem, accepted: 0, timings: timings),
     ]
@@ -88,7 +106,8 @@ enum Samples {
             JobRequest(
                 prompt: [1, 2, 151_551],
                 options: GenerationOptions(
-                    sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true),
+                    sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
+                    reusesPrefix: false),
                 endsWithClient: true)),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
@@ -101,7 +120,7 @@ enum Samples {
             ModelCard(name: "m", contextLength: 131_072, vocabularySize: 151_552, tokenizer: [1, 2, 3], digest: "d")),
         .accepted(request: 2, job),
         .problem(request: 2, problem),
-        .event(request: 2, job, number: 0, .prefilled(tokens: 5, of: 10)),
+        .event(request: 2, job, number: 0, .prefilled(progress)),
         .event(request: 2, job, number: 1, .token(top[0], text: "a\0b 你", top: top)),
         .event(
             request: 2, job, number: 2,
@@ -116,10 +135,13 @@ enum Samples {
                 members: [
                     ClusterStatus.Member(
                         worker: WorkerID("ada"), state: "ready", stage: 0, rank: 1, layers: 0..<20, leaves: 4..<8,
-                        memory: 1 << 30, weightBytes: 5, kvCapacity: 6, kvUsed: 7, threads: 8, activity: "idle"),
+                        memory: 1 << 30, weightBytes: 5,
+                        kv: KVUse(
+                            pages: 6, used: 5, idle: 4, pageBytes: 3, stored: 2, slotPages: [1, 0], slotReuses: [0, 9],
+                            trouble: "full"), threads: 8, activity: "idle"),
                     ClusterStatus.Member(
                         worker: WorkerID("b"), state: "spare", stage: nil, rank: nil, layers: nil, leaves: nil,
-                        memory: 0, weightBytes: 0, kvCapacity: 0, kvUsed: 0, threads: 1, activity: ""),
+                        memory: 0, weightBytes: 0, threads: 1, activity: ""),
                 ], queuedJobs: 1, runningJobs: 2, steps: 3)),
         .statusIs(
             request: 9,

@@ -23,12 +23,12 @@ struct WireTests {
     func versions() throws {
         // Field 1 is the major version, field 2 the minor: tag, value.
         let frames = Message.jobs(request: 3).encode()
-        #expect(frames[0].prefix(2) == [0x08, 1])
+        #expect(frames[0].prefix(2) == [0x08, 2])
         var other = frames
-        other[0][1] = 2
+        other[0][1] = 3
         let problem = #expect(throws: Problem.self) { try Message.decode(other) }
         #expect(problem?.kind == .refused)
-        #expect(problem?.message.contains("protocol 2.0") == true)
+        #expect(problem?.message.contains("protocol 3.0") == true)
         var newer = frames
         newer[0].insert(contentsOf: [0x10, 9], at: 2)
         #expect(try Message.decode(newer) == .jobs(request: 3))
@@ -69,7 +69,7 @@ struct WireTests {
             .loading(epoch: 1, fraction: .nan), .loading(epoch: 1, fraction: 1.5),
             .workerHello(WorkerHello(worker: WorkerID(""), threads: 1, memoryBytes: 1, dataEndpoint: "")),
             .workerHello(WorkerHello(worker: WorkerID("a\nb"), threads: 1, memoryBytes: 1, dataEndpoint: "")),
-            .ready(epoch: 1, weightBytes: .max, kvCapacity: 0),
+            .ready(Ready(epoch: 1, weightBytes: .max, kvPages: 0, kvPageBytes: 0)),
             .piece(request: 1, .success(Piece(rows: 2, rowBytes: 2, bytes: [1]))),
             .piece(request: 1, .success(Piece(rows: 1 << 40, rowBytes: 1 << 40, bytes: [1]))),
             .step(
@@ -94,7 +94,8 @@ struct WireTests {
             var slice = Samples.slice
             change(&slice)
             return .assign(
-                Assignment(epoch: 1, layout: layout, slice: slice, peers: [], modelDescription: [], digest: ""))
+                Assignment(
+                    epoch: 1, layout: layout, slice: slice, peers: [], modelDescription: [], kvPages: 0, digest: ""))
         }
         let layout = Layout(stages: 2, ranks: 3)
         #expect(throws: Never.self) { try Message.decode(assign(layout) { _ in }.encode()) }

@@ -22,6 +22,8 @@ typedef struct Wire__Problem Wire__Problem;
 typedef struct Wire__Range Wire__Range;
 typedef struct Wire__WorkerHello Wire__WorkerHello;
 typedef struct Wire__Ready Wire__Ready;
+typedef struct Wire__Restored Wire__Restored;
+typedef struct Wire__Stored Wire__Stored;
 typedef struct Wire__Loading Wire__Loading;
 typedef struct Wire__Failed Wire__Failed;
 typedef struct Wire__TokenLogprob Wire__TokenLogprob;
@@ -39,6 +41,12 @@ typedef struct Wire__Activate Wire__Activate;
 typedef struct Wire__Sampling Wire__Sampling;
 typedef struct Wire__Segment Wire__Segment;
 typedef struct Wire__Step Wire__Step;
+typedef struct Wire__PageRun Wire__PageRun;
+typedef struct Wire__KvOpen Wire__KvOpen;
+typedef struct Wire__KvStore Wire__KvStore;
+typedef struct Wire__KvRestore Wire__KvRestore;
+typedef struct Wire__KvCut Wire__KvCut;
+typedef struct Wire__KvChange Wire__KvChange;
 typedef struct Wire__GatewayHello Wire__GatewayHello;
 typedef struct Wire__Job Wire__Job;
 typedef struct Wire__ModelCard Wire__ModelCard;
@@ -53,6 +61,7 @@ typedef struct Wire__JobEvent Wire__JobEvent;
 typedef struct Wire__JobState Wire__JobState;
 typedef struct Wire__JobList Wire__JobList;
 typedef struct Wire__Member Wire__Member;
+typedef struct Wire__KvUse Wire__KvUse;
 typedef struct Wire__ClusterStatus Wire__ClusterStatus;
 
 
@@ -142,6 +151,8 @@ typedef enum {
   WIRE__ENVELOPE__BODY_WORKER_HEARTBEAT = 15,
   WIRE__ENVELOPE__BODY_FETCH = 16,
   WIRE__ENVELOPE__BODY_GOODBYE = 17,
+  WIRE__ENVELOPE__BODY_RESTORED = 18,
+  WIRE__ENVELOPE__BODY_STORED = 19,
   WIRE__ENVELOPE__BODY_WELCOME = 30,
   WIRE__ENVELOPE__BODY_REFUSED = 31,
   WIRE__ENVELOPE__BODY_ASSIGN = 32,
@@ -192,6 +203,8 @@ struct  Wire__Envelope
     Wire__WorkerHeartbeat *worker_heartbeat;
     Wire__Fetch *fetch;
     Wire__Nothing *goodbye;
+    Wire__Restored *restored;
+    Wire__Stored *stored;
     /*
      * coordinator -> worker
      */
@@ -274,10 +287,14 @@ struct  Wire__WorkerHello
   char *data_public_key;
   char *model_digest;
   char *instruction_set;
+  /*
+   * What the KV pool may take; 0 leaves it to the coordinator.
+   */
+  uint64_t kv_memory_bytes;
 };
 #define WIRE__WORKER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_hello__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Wire__Ready
@@ -285,11 +302,47 @@ struct  Wire__Ready
   ProtobufCMessage base;
   uint32_t epoch;
   uint64_t weight_bytes;
-  uint64_t kv_capacity;
+  uint64_t kv_pages;
+  uint64_t kv_page_bytes;
+  /*
+   * Whether pages are kept on disk, and the keys of those that are there, 16 bytes each.
+   */
+  protobuf_c_boolean has_store;
+  Wire__Blob *stored;
 };
 #define WIRE__READY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__ready__descriptor) \
+    , 0, 0, 0, 0, 0, NULL }
+
+
+/*
+ * Of the pages that a sequence was to get back from disk, so many are there.
+ */
+struct  Wire__Restored
+{
+  ProtobufCMessage base;
+  uint32_t epoch;
+  uint64_t sequence;
+  uint64_t pages;
+};
+#define WIRE__RESTORED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__restored__descriptor) \
     , 0, 0, 0 }
+
+
+/*
+ * Pages that are on disk now, and those that are not any more: keys of 16 bytes each.
+ */
+struct  Wire__Stored
+{
+  ProtobufCMessage base;
+  uint32_t epoch;
+  ProtobufCBinaryData keys;
+  ProtobufCBinaryData gone;
+};
+#define WIRE__STORED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__stored__descriptor) \
+    , 0, {0,NULL}, {0,NULL} }
 
 
 struct  Wire__Loading
@@ -359,14 +412,21 @@ struct  Wire__WorkerHeartbeat
   ProtobufCMessage base;
   uint32_t epoch;
   char *activity;
+  /*
+   * Pages.
+   */
   uint64_t kv_used;
   uint64_t steps_done;
   uint64_t bytes_sent;
   uint64_t messages_sent;
+  /*
+   * What is wrong with its disk, if anything.
+   */
+  char *disk_trouble;
 };
 #define WIRE__WORKER_HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_heartbeat__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -430,10 +490,15 @@ struct  Wire__Slice
   Wire__Range **leaves_by_rank;
   size_t n_vocabulary_by_rank;
   Wire__Range **vocabulary_by_rank;
+  /*
+   * How the ranks' memory for KV cache compares.
+   */
+  size_t n_kv_weight_by_rank;
+  uint32_t *kv_weight_by_rank;
 };
 #define WIRE__SLICE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__slice__descriptor) \
-    , 0, 0, 0, NULL, 0,NULL, 0,NULL }
+    , 0, 0, 0, NULL, 0,NULL, 0,NULL, 0,NULL }
 
 
 struct  Wire__Peer
@@ -460,16 +525,16 @@ struct  Wire__Assignment
   Wire__Peer **peers;
   Wire__Blob *model_description;
   Wire__WeightType weight_type;
-  /*
-   * Tokens; 0 lets the worker choose.
-   */
-  uint64_t kv_capacity;
   char *digest;
   Wire__KvType kv_type;
+  /*
+   * Pages of the KV pool.
+   */
+  uint64_t kv_pages;
 };
 #define WIRE__ASSIGNMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__assignment__descriptor) \
-    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, 0, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED }
+    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0 }
 
 
 struct  Wire__Activate
@@ -522,18 +587,118 @@ struct  Wire__Step
   ProtobufCMessage base;
   uint32_t epoch;
   uint64_t number;
-  size_t n_released;
-  uint64_t *released;
   size_t n_segments;
   Wire__Segment **segments;
   /*
    * int32, the segments' one after the other.
    */
   Wire__Blob *tokens;
+  /*
+   * Before the segments, in this order.
+   */
+  size_t n_changes;
+  Wire__KvChange **changes;
 };
 #define WIRE__STEP__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__step__descriptor) \
-    , 0, 0, 0,NULL, 0,NULL, NULL }
+    , 0, 0, 0,NULL, NULL, 0,NULL }
+
+
+/*
+ * Pages `places` of the sequence that made them.
+ */
+struct  Wire__PageRun
+{
+  ProtobufCMessage base;
+  uint64_t creator;
+  Wire__Range *places;
+};
+#define WIRE__PAGE_RUN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__page_run__descriptor) \
+    , 0, NULL }
+
+
+struct  Wire__KvOpen
+{
+  ProtobufCMessage base;
+  uint64_t sequence;
+  size_t n_prefix;
+  Wire__PageRun **prefix;
+  /*
+   * The first `copy_tokens` tokens of the page at place `copy_place` that `copy_creator` made; 0 tokens: no copy.
+   */
+  uint64_t copy_creator;
+  uint64_t copy_place;
+  uint32_t copy_tokens;
+};
+#define WIRE__KV_OPEN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__kv_open__descriptor) \
+    , 0, 0,NULL, 0, 0, 0 }
+
+
+struct  Wire__KvStore
+{
+  ProtobufCMessage base;
+  size_t n_pages;
+  Wire__PageRun **pages;
+  uint64_t first;
+  ProtobufCBinaryData keys;
+};
+#define WIRE__KV_STORE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__kv_store__descriptor) \
+    , 0,NULL, 0, {0,NULL} }
+
+
+struct  Wire__KvRestore
+{
+  ProtobufCMessage base;
+  uint64_t sequence;
+  uint64_t first;
+  ProtobufCBinaryData keys;
+};
+#define WIRE__KV_RESTORE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__kv_restore__descriptor) \
+    , 0, 0, {0,NULL} }
+
+
+struct  Wire__KvCut
+{
+  ProtobufCMessage base;
+  uint64_t sequence;
+  uint64_t pages;
+};
+#define WIRE__KV_CUT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__kv_cut__descriptor) \
+    , 0, 0 }
+
+
+typedef enum {
+  WIRE__KV_CHANGE__CHANGE__NOT_SET = 0,
+  WIRE__KV_CHANGE__CHANGE_OPEN = 1,
+  WIRE__KV_CHANGE__CHANGE_CLOSE = 2,
+  WIRE__KV_CHANGE__CHANGE_DROP = 3,
+  WIRE__KV_CHANGE__CHANGE_STORE = 4,
+  WIRE__KV_CHANGE__CHANGE_RESTORE = 5,
+  WIRE__KV_CHANGE__CHANGE_CUT = 6
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KV_CHANGE__CHANGE__CASE)
+} Wire__KvChange__ChangeCase;
+
+struct  Wire__KvChange
+{
+  ProtobufCMessage base;
+  Wire__KvChange__ChangeCase change_case;
+  union {
+    Wire__KvOpen *open;
+    uint64_t close;
+    Wire__PageRun *drop;
+    Wire__KvStore *store;
+    Wire__KvRestore *restore;
+    Wire__KvCut *cut;
+  };
+};
+#define WIRE__KV_CHANGE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__kv_change__descriptor) \
+    , WIRE__KV_CHANGE__CHANGE__NOT_SET, {0} }
 
 
 struct  Wire__GatewayHello
@@ -582,10 +747,14 @@ struct  Wire__GenerationOptions
   size_t n_stop;
   ProtobufCBinaryData *stop;
   protobuf_c_boolean ignores_end_of_sequence;
+  /*
+   * Whether pages of earlier prompts may not be used.
+   */
+  protobuf_c_boolean computes_all;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0 }
+    , NULL, 0, 0, 0,NULL, 0, 0 }
 
 
 struct  Wire__JobRequest
@@ -632,10 +801,16 @@ struct  Wire__Prefilled
   ProtobufCMessage base;
   uint64_t tokens;
   uint64_t total;
+  /*
+   * Of those, found and not computed.
+   */
+  uint64_t cached;
+  double tokens_per_second;
+  double seconds_left;
 };
 #define WIRE__PREFILLED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__prefilled__descriptor) \
-    , 0, 0 }
+    , 0, 0, 0, 0, 0 }
 
 
 struct  Wire__Token
@@ -713,10 +888,13 @@ struct  Wire__JobState
   Wire__Problem *problem;
   double accepted;
   Wire__Timings *timings;
+  uint64_t cached_tokens;
+  double tokens_per_second;
+  double seconds_left;
 };
 #define WIRE__JOB_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_state__descriptor) \
-    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL }
+    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0 }
 
 
 struct  Wire__JobList
@@ -743,14 +921,42 @@ struct  Wire__Member
   Wire__Range *leaves;
   uint64_t memory;
   uint64_t weight_bytes;
-  uint64_t kv_capacity;
-  uint64_t kv_used;
   uint32_t threads;
   char *activity;
+  Wire__KvUse *kv;
 };
 #define WIRE__MEMBER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__member__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, (char *)protobuf_c_empty_string, NULL }
+
+
+/*
+ * A worker's KV pool, in pages.
+ */
+struct  Wire__KvUse
+{
+  ProtobufCMessage base;
+  uint64_t pages;
+  uint64_t used;
+  /*
+   * Of those in use, kept for the next prompt that begins alike.
+   */
+  uint64_t idle;
+  uint64_t page_bytes;
+  protobuf_c_boolean has_store;
+  uint64_t stored;
+  /*
+   * By slot: pages in use, and how often a sequence began with one.
+   */
+  size_t n_slot_pages;
+  uint64_t *slot_pages;
+  size_t n_slot_reuses;
+  uint64_t *slot_reuses;
+  char *trouble;
+};
+#define WIRE__KV_USE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__kv_use__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string }
 
 
 struct  Wire__ClusterStatus
@@ -904,6 +1110,44 @@ Wire__Ready *
                       const uint8_t       *data);
 void   wire__ready__free_unpacked
                      (Wire__Ready *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Restored methods */
+void   wire__restored__init
+                     (Wire__Restored         *message);
+size_t wire__restored__get_packed_size
+                     (const Wire__Restored   *message);
+size_t wire__restored__pack
+                     (const Wire__Restored   *message,
+                      uint8_t             *out);
+size_t wire__restored__pack_to_buffer
+                     (const Wire__Restored   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Restored *
+       wire__restored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__restored__free_unpacked
+                     (Wire__Restored *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Stored methods */
+void   wire__stored__init
+                     (Wire__Stored         *message);
+size_t wire__stored__get_packed_size
+                     (const Wire__Stored   *message);
+size_t wire__stored__pack
+                     (const Wire__Stored   *message,
+                      uint8_t             *out);
+size_t wire__stored__pack_to_buffer
+                     (const Wire__Stored   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Stored *
+       wire__stored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__stored__free_unpacked
+                     (Wire__Stored *message,
                       ProtobufCAllocator *allocator);
 /* Wire__Loading methods */
 void   wire__loading__init
@@ -1228,6 +1472,120 @@ Wire__Step *
 void   wire__step__free_unpacked
                      (Wire__Step *message,
                       ProtobufCAllocator *allocator);
+/* Wire__PageRun methods */
+void   wire__page_run__init
+                     (Wire__PageRun         *message);
+size_t wire__page_run__get_packed_size
+                     (const Wire__PageRun   *message);
+size_t wire__page_run__pack
+                     (const Wire__PageRun   *message,
+                      uint8_t             *out);
+size_t wire__page_run__pack_to_buffer
+                     (const Wire__PageRun   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__PageRun *
+       wire__page_run__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__page_run__free_unpacked
+                     (Wire__PageRun *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__KvOpen methods */
+void   wire__kv_open__init
+                     (Wire__KvOpen         *message);
+size_t wire__kv_open__get_packed_size
+                     (const Wire__KvOpen   *message);
+size_t wire__kv_open__pack
+                     (const Wire__KvOpen   *message,
+                      uint8_t             *out);
+size_t wire__kv_open__pack_to_buffer
+                     (const Wire__KvOpen   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KvOpen *
+       wire__kv_open__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__kv_open__free_unpacked
+                     (Wire__KvOpen *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__KvStore methods */
+void   wire__kv_store__init
+                     (Wire__KvStore         *message);
+size_t wire__kv_store__get_packed_size
+                     (const Wire__KvStore   *message);
+size_t wire__kv_store__pack
+                     (const Wire__KvStore   *message,
+                      uint8_t             *out);
+size_t wire__kv_store__pack_to_buffer
+                     (const Wire__KvStore   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KvStore *
+       wire__kv_store__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__kv_store__free_unpacked
+                     (Wire__KvStore *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__KvRestore methods */
+void   wire__kv_restore__init
+                     (Wire__KvRestore         *message);
+size_t wire__kv_restore__get_packed_size
+                     (const Wire__KvRestore   *message);
+size_t wire__kv_restore__pack
+                     (const Wire__KvRestore   *message,
+                      uint8_t             *out);
+size_t wire__kv_restore__pack_to_buffer
+                     (const Wire__KvRestore   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KvRestore *
+       wire__kv_restore__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__kv_restore__free_unpacked
+                     (Wire__KvRestore *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__KvCut methods */
+void   wire__kv_cut__init
+                     (Wire__KvCut         *message);
+size_t wire__kv_cut__get_packed_size
+                     (const Wire__KvCut   *message);
+size_t wire__kv_cut__pack
+                     (const Wire__KvCut   *message,
+                      uint8_t             *out);
+size_t wire__kv_cut__pack_to_buffer
+                     (const Wire__KvCut   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KvCut *
+       wire__kv_cut__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__kv_cut__free_unpacked
+                     (Wire__KvCut *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__KvChange methods */
+void   wire__kv_change__init
+                     (Wire__KvChange         *message);
+size_t wire__kv_change__get_packed_size
+                     (const Wire__KvChange   *message);
+size_t wire__kv_change__pack
+                     (const Wire__KvChange   *message,
+                      uint8_t             *out);
+size_t wire__kv_change__pack_to_buffer
+                     (const Wire__KvChange   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KvChange *
+       wire__kv_change__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__kv_change__free_unpacked
+                     (Wire__KvChange *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__GatewayHello methods */
 void   wire__gateway_hello__init
                      (Wire__GatewayHello         *message);
@@ -1494,6 +1852,25 @@ Wire__Member *
 void   wire__member__free_unpacked
                      (Wire__Member *message,
                       ProtobufCAllocator *allocator);
+/* Wire__KvUse methods */
+void   wire__kv_use__init
+                     (Wire__KvUse         *message);
+size_t wire__kv_use__get_packed_size
+                     (const Wire__KvUse   *message);
+size_t wire__kv_use__pack
+                     (const Wire__KvUse   *message,
+                      uint8_t             *out);
+size_t wire__kv_use__pack_to_buffer
+                     (const Wire__KvUse   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KvUse *
+       wire__kv_use__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__kv_use__free_unpacked
+                     (Wire__KvUse *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__ClusterStatus methods */
 void   wire__cluster_status__init
                      (Wire__ClusterStatus         *message);
@@ -1535,6 +1912,12 @@ typedef void (*Wire__WorkerHello_Closure)
                   void *closure_data);
 typedef void (*Wire__Ready_Closure)
                  (const Wire__Ready *message,
+                  void *closure_data);
+typedef void (*Wire__Restored_Closure)
+                 (const Wire__Restored *message,
+                  void *closure_data);
+typedef void (*Wire__Stored_Closure)
+                 (const Wire__Stored *message,
                   void *closure_data);
 typedef void (*Wire__Loading_Closure)
                  (const Wire__Loading *message,
@@ -1587,6 +1970,24 @@ typedef void (*Wire__Segment_Closure)
 typedef void (*Wire__Step_Closure)
                  (const Wire__Step *message,
                   void *closure_data);
+typedef void (*Wire__PageRun_Closure)
+                 (const Wire__PageRun *message,
+                  void *closure_data);
+typedef void (*Wire__KvOpen_Closure)
+                 (const Wire__KvOpen *message,
+                  void *closure_data);
+typedef void (*Wire__KvStore_Closure)
+                 (const Wire__KvStore *message,
+                  void *closure_data);
+typedef void (*Wire__KvRestore_Closure)
+                 (const Wire__KvRestore *message,
+                  void *closure_data);
+typedef void (*Wire__KvCut_Closure)
+                 (const Wire__KvCut *message,
+                  void *closure_data);
+typedef void (*Wire__KvChange_Closure)
+                 (const Wire__KvChange *message,
+                  void *closure_data);
 typedef void (*Wire__GatewayHello_Closure)
                  (const Wire__GatewayHello *message,
                   void *closure_data);
@@ -1629,6 +2030,9 @@ typedef void (*Wire__JobList_Closure)
 typedef void (*Wire__Member_Closure)
                  (const Wire__Member *message,
                   void *closure_data);
+typedef void (*Wire__KvUse_Closure)
+                 (const Wire__KvUse *message,
+                  void *closure_data);
 typedef void (*Wire__ClusterStatus_Closure)
                  (const Wire__ClusterStatus *message,
                   void *closure_data);
@@ -1651,6 +2055,8 @@ extern const ProtobufCMessageDescriptor wire__problem__descriptor;
 extern const ProtobufCMessageDescriptor wire__range__descriptor;
 extern const ProtobufCMessageDescriptor wire__worker_hello__descriptor;
 extern const ProtobufCMessageDescriptor wire__ready__descriptor;
+extern const ProtobufCMessageDescriptor wire__restored__descriptor;
+extern const ProtobufCMessageDescriptor wire__stored__descriptor;
 extern const ProtobufCMessageDescriptor wire__loading__descriptor;
 extern const ProtobufCMessageDescriptor wire__failed__descriptor;
 extern const ProtobufCMessageDescriptor wire__token_logprob__descriptor;
@@ -1668,6 +2074,12 @@ extern const ProtobufCMessageDescriptor wire__activate__descriptor;
 extern const ProtobufCMessageDescriptor wire__sampling__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor wire__step__descriptor;
+extern const ProtobufCMessageDescriptor wire__page_run__descriptor;
+extern const ProtobufCMessageDescriptor wire__kv_open__descriptor;
+extern const ProtobufCMessageDescriptor wire__kv_store__descriptor;
+extern const ProtobufCMessageDescriptor wire__kv_restore__descriptor;
+extern const ProtobufCMessageDescriptor wire__kv_cut__descriptor;
+extern const ProtobufCMessageDescriptor wire__kv_change__descriptor;
 extern const ProtobufCMessageDescriptor wire__gateway_hello__descriptor;
 extern const ProtobufCMessageDescriptor wire__job__descriptor;
 extern const ProtobufCMessageDescriptor wire__model_card__descriptor;
@@ -1682,6 +2094,7 @@ extern const ProtobufCMessageDescriptor wire__job_event__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_state__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_list__descriptor;
 extern const ProtobufCMessageDescriptor wire__member__descriptor;
+extern const ProtobufCMessageDescriptor wire__kv_use__descriptor;
 extern const ProtobufCMessageDescriptor wire__cluster_status__descriptor;
 
 PROTOBUF_C__END_DECLS

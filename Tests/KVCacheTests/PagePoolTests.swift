@@ -1,0 +1,121 @@
+import Core
+import Testing
+
+@testable import KVCache
+
+@Suite("Page pool")
+struct PagePoolTests {
+    private func id(_ n: UInt64) -> SequenceID { SequenceID(n) }
+
+    private func pool(pages: Int, share: KVShare = .whole(kvHeads: 1)) throws -> PagePool {
+        try PagePool(layers: 2, share: share, halfBytes: 128, pages: pages)
+    }
+
+    /// The byte that a page of a sequence begins with.
+    private func address(_ pool: PagePool, _ sequence: SequenceID, _ place: Int, head: Int = 0) -> UnsafeMutablePointer<
+        UInt8
+    > {
+        let count = pool.pageCount(of: sequence)
+        var keys = [UnsafeMutableRawPointer](
+            repeating: UnsafeMutableRawPointer(bitPattern: 8).unsafelyUnwrapped, count: count)
+        var values = keys
+        pool.pages(of: sequence, layer: 1, kvHead: head, keys: &keys, values: &values)
+        return keys[place].assumingMemoryBound(to: UInt8.self)
+    }
+
+    @Test("a sequence grows by whole pages, and a gap or a repetition is refused")
+    func grows() throws {
+        let pool = try pool(pages: 3)
+        try pool.extend(id(1), start: 0, count: 65)
+        #expect(pool.used == 2 && pool.length(of: id(1)) == 65)
+        try pool.extend(id(1), start: 65, count: 63)
+        #expect(pool.used == 2)
+        #expect(throws: Problem.self) { try pool.extend(id(1), start: 129, count: 1) }
+        #expect(throws: Problem.self) { try pool.extend(id(1), start: 127, count: 1) }
+        try pool.extend(id(1), start: 128, count: 64)
+        #expect(throws: Problem.self) { try pool.extend(id(1), start: 192, count: 1) }
+        pool.release(id(1))
+        #expect(pool.used == 0)
+        try pool.check()
+    }
+
+    @Test("sequences share pages by name, a copied page is one's own, and dropped pages are free whoever read them")
+    func shares() throws {
+        let pool = try pool(pages: 6)
+        try pool.extend(id(1), start: 0, count: 3 * 64 - 10)
+        address(pool, id(1), 0).pointee = 11
+        address(pool, id(1), 2).pointee = 33
+        try pool.open(id(2), prefix: [PageRun(id(1), 0..<2)], copy: PageCopy(id(1), page: 2, tokens: 30))
+        #expect(pool.used == 4 && pool.length(of: id(2)) == 2 * 64 + 30)
+        #expect(address(pool, id(2), 0) == address(pool, id(1), 0))
+        #expect(address(pool, id(2), 2) != address(pool, id(1), 2) && address(pool, id(2), 2).pointee == 33)
+        pool.close(id(1))
+        pool.drop(PageRun(id(1), 2..<3))
+        #expect(pool.used == 3)
+        try pool.extend(id(2), start: 2 * 64 + 30, count: 64)
+        // A third one begins with pages of both.
+        try pool.open(id(3), prefix: [PageRun(id(1), 0..<2), PageRun(id(2), 2..<3)], copy: nil)
+        #expect(address(pool, id(3), 0).pointee == 11 && address(pool, id(3), 2) == address(pool, id(2), 2))
+        try pool.check()
+        for sequence in [id(2), id(3)] { pool.close(sequence) }
+        pool.drop(PageRun(id(2), 0..<9))
+        pool.drop(PageRun(id(1), 0..<9))
+        pool.drop(PageRun(id(1), 0..<9))
+        #expect(pool.used == 0)
+        try pool.check()
+    }
+
+    @Test("pages that are not there cannot be read, and a sequence does not begin twice")
+    func refused() throws {
+        let pool = try pool(pages: 4)
+        try pool.extend(id(1), start: 0, count: 128)
+        #expect(throws: Problem.self) { try pool.open(id(1), prefix: [], copy: nil) }
+        #expect(throws: Problem.self) { try pool.open(id(2), prefix: [PageRun(id(1), 0..<3)], copy: nil) }
+        #expect(throws: Problem.self) { try pool.open(id(3), prefix: [PageRun(id(1), 1..<2)], copy: nil) }
+        #expect(throws: Problem.self) {
+            try pool.open(id(4), prefix: [PageRun(id(1), 0..<1)], copy: PageCopy(id(1), page: 0, tokens: 3))
+        }
+        pool.drop(PageRun(id(1), 1..<2))
+        #expect(throws: Problem.self) { try pool.open(id(5), prefix: [PageRun(id(1), 0..<2)], copy: nil) }
+        try pool.check()
+    }
+
+    @Test("a worker holds the pages of its slots, for each KV head its own")
+    func slots() throws {
+        let pool = try pool(pages: 64, share: KVShare(slots: [0..<32, 32..<64]))
+        try pool.extend(id(1), start: 0, count: 4 * 64)
+        // Pages 0 and 2 are in the lower half of the slots, 1 and 3 in the upper.
+        #expect(pool.used == 4)
+        #expect(address(pool, id(1), 0) != address(pool, id(1), 2))
+        #expect(address(pool, id(1), 1, head: 1) != address(pool, id(1), 3, head: 1))
+    }
+
+    @Test("a page that the disk's thread has is not given to anybody else before it lets go")
+    func pinned() throws {
+        let pool = try pool(pages: 2)
+        try pool.extend(id(1), start: 0, count: 128)
+        let lease = try #require(pool.lease([PageRun(id(1), 0..<2)]))
+        pool.release(id(1))
+        #expect(pool.used == 2)
+        try pool.check()
+        lease.end()
+        try pool.extend(id(2), start: 0, count: 128)
+        #expect(pool.used == 2)
+        try pool.check()
+    }
+
+    @Test("a sequence that was restored in part goes on from what is whole")
+    func truncated() throws {
+        let pool = try pool(pages: 8)
+        try pool.open(id(1), prefix: [], copy: nil)
+        try pool.makeLeased(id(1), first: 0, end: 5).end()
+        #expect(pool.used == 5 && pool.length(of: id(1)) == 320)
+        pool.truncate(id(1), pages: 2)
+        #expect(pool.used == 2 && pool.length(of: id(1)) == 128)
+        try pool.extend(id(1), start: 128, count: 200)
+        try pool.check()
+        pool.close(id(1))
+        pool.drop(PageRun(id(1), 0..<64))
+        #expect(pool.used == 0)
+    }
+}
