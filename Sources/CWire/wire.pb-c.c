@@ -1492,6 +1492,51 @@ void   wire__gateway_hello__free_unpacked
   assert(message->base.descriptor == &wire__gateway_hello__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__drain__init
+                     (Wire__Drain         *message)
+{
+  static const Wire__Drain init_value = WIRE__DRAIN__INIT;
+  *message = init_value;
+}
+size_t wire__drain__get_packed_size
+                     (const Wire__Drain *message)
+{
+  assert(message->base.descriptor == &wire__drain__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__drain__pack
+                     (const Wire__Drain *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__drain__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__drain__pack_to_buffer
+                     (const Wire__Drain *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__drain__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Drain *
+       wire__drain__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Drain *)
+     protobuf_c_message_unpack (&wire__drain__descriptor,
+                                allocator, len, data);
+}
+void   wire__drain__free_unpacked
+                     (Wire__Drain *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__drain__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__job__init
                      (Wire__Job         *message)
 {
@@ -2205,7 +2250,7 @@ const ProtobufCMessageDescriptor wire__blob__descriptor =
   (ProtobufCMessageInit) wire__blob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[38] =
+static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[40] =
 {
   {
     "protocol_major",
@@ -2556,6 +2601,30 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[38] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "scale",
+    58,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, scale),
+    &wire__layout__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "drain",
+    59,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, drain),
+    &wire__drain__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "model_is",
     70,
     PROTOBUF_C_LABEL_NONE,
@@ -2665,37 +2734,39 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[38] =
   },
 };
 static const unsigned wire__envelope__field_indices_by_name[] = {
-  30,   /* field[30] = accepted */
+  32,   /* field[32] = accepted */
   16,   /* field[16] = activate */
   15,   /* field[15] = assign */
   25,   /* field[25] = cancel */
-  34,   /* field[34] = done */
-  32,   /* field[32] = event */
+  36,   /* field[36] = done */
+  30,   /* field[30] = drain */
+  34,   /* field[34] = event */
   24,   /* field[24] = events */
-  33,   /* field[33] = events_end */
+  35,   /* field[35] = events_end */
   6,   /* field[6] = failed */
   9,   /* field[9] = fetch */
   21,   /* field[21] = gateway_hello */
   10,   /* field[10] = goodbye */
   19,   /* field[19] = heartbeat */
   27,   /* field[27] = job */
-  36,   /* field[36] = job_is */
-  35,   /* field[35] = job_list */
+  38,   /* field[38] = job_is */
+  37,   /* field[37] = job_list */
   26,   /* field[26] = jobs */
   5,   /* field[5] = loading */
   22,   /* field[22] = model */
-  29,   /* field[29] = model_is */
+  31,   /* field[31] = model_is */
   18,   /* field[18] = piece */
-  31,   /* field[31] = problem */
+  33,   /* field[33] = problem */
   0,   /* field[0] = protocol_major */
   1,   /* field[1] = protocol_minor */
   4,   /* field[4] = ready */
   14,   /* field[14] = refused */
   2,   /* field[2] = request */
   11,   /* field[11] = restored */
+  29,   /* field[29] = scale */
   20,   /* field[20] = shutdown */
   28,   /* field[28] = status */
-  37,   /* field[37] = status_is */
+  39,   /* field[39] = status_is */
   17,   /* field[17] = step */
   7,   /* field[7] = step_done */
   12,   /* field[12] = stored */
@@ -2710,8 +2781,8 @@ static const ProtobufCIntRange wire__envelope__number_ranges[5 + 1] =
   { 10, 3 },
   { 30, 13 },
   { 50, 21 },
-  { 70, 29 },
-  { 0, 38 }
+  { 70, 31 },
+  { 0, 40 }
 };
 const ProtobufCMessageDescriptor wire__envelope__descriptor =
 {
@@ -2721,7 +2792,7 @@ const ProtobufCMessageDescriptor wire__envelope__descriptor =
   "Wire__Envelope",
   "wire",
   sizeof(Wire__Envelope),
-  38,
+  40,
   wire__envelope__field_descriptors,
   wire__envelope__field_indices_by_name,
   5,  wire__envelope__number_ranges,
@@ -4094,7 +4165,7 @@ const ProtobufCMessageDescriptor wire__peer__descriptor =
   (ProtobufCMessageInit) wire__peer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[9] =
+static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[10] =
 {
   {
     "epoch",
@@ -4204,10 +4275,23 @@ static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "in_background",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Assignment, in_background),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__assignment__field_indices_by_name[] = {
   6,   /* field[6] = digest */
   0,   /* field[0] = epoch */
+  9,   /* field[9] = in_background */
   8,   /* field[8] = kv_pages */
   7,   /* field[7] = kv_type */
   1,   /* field[1] = layout */
@@ -4220,7 +4304,7 @@ static const ProtobufCIntRange wire__assignment__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 8, 6 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor wire__assignment__descriptor =
 {
@@ -4230,7 +4314,7 @@ const ProtobufCMessageDescriptor wire__assignment__descriptor =
   "Wire__Assignment",
   "wire",
   sizeof(Wire__Assignment),
-  9,
+  10,
   wire__assignment__field_descriptors,
   wire__assignment__field_indices_by_name,
   2,  wire__assignment__number_ranges,
@@ -5018,6 +5102,44 @@ const ProtobufCMessageDescriptor wire__gateway_hello__descriptor =
   wire__gateway_hello__field_indices_by_name,
   1,  wire__gateway_hello__number_ranges,
   (ProtobufCMessageInit) wire__gateway_hello__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__drain__field_descriptors[1] =
+{
+  {
+    "worker",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Drain, worker),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__drain__field_indices_by_name[] = {
+  0,   /* field[0] = worker */
+};
+static const ProtobufCIntRange wire__drain__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__drain__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Drain",
+  "Drain",
+  "Wire__Drain",
+  "wire",
+  sizeof(Wire__Drain),
+  1,
+  wire__drain__field_descriptors,
+  wire__drain__field_indices_by_name,
+  1,  wire__drain__number_ranges,
+  (ProtobufCMessageInit) wire__drain__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__job__field_descriptors[1] =
@@ -6347,7 +6469,7 @@ const ProtobufCMessageDescriptor wire__kv_use__descriptor =
   (ProtobufCMessageInit) wire__kv_use__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__cluster_status__field_descriptors[9] =
+static const ProtobufCFieldDescriptor wire__cluster_status__field_descriptors[10] =
 {
   {
     "model",
@@ -6457,6 +6579,18 @@ static const ProtobufCFieldDescriptor wire__cluster_status__field_descriptors[9]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "next_layout",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ClusterStatus, next_layout),
+    &wire__layout__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__cluster_status__field_indices_by_name[] = {
   1,   /* field[1] = digest */
@@ -6464,6 +6598,7 @@ static const unsigned wire__cluster_status__field_indices_by_name[] = {
   2,   /* field[2] = layout */
   5,   /* field[5] = members */
   0,   /* field[0] = model */
+  9,   /* field[9] = next_layout */
   6,   /* field[6] = queued_jobs */
   7,   /* field[7] = running_jobs */
   4,   /* field[4] = state */
@@ -6472,7 +6607,7 @@ static const unsigned wire__cluster_status__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__cluster_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor wire__cluster_status__descriptor =
 {
@@ -6482,7 +6617,7 @@ const ProtobufCMessageDescriptor wire__cluster_status__descriptor =
   "Wire__ClusterStatus",
   "wire",
   sizeof(Wire__ClusterStatus),
-  9,
+  10,
   wire__cluster_status__field_descriptors,
   wire__cluster_status__field_indices_by_name,
   1,  wire__cluster_status__number_ranges,

@@ -27,6 +27,16 @@ extension Coordinator {
             }
         case .jobs(let request): send(contact, .jobList(request: request, jobs()))
         case .job(let request, let id): answer(contact, request) { .jobIs(request: request, try job(id)) }
+        case .scale(let request, let layout):
+            answer(contact, request) {
+                try scale(to: layout)
+                return .done(request: request)
+            }
+        case .drain(let request, let worker):
+            answer(contact, request) {
+                try drain(worker)
+                return .done(request: request)
+            }
         case .status(let request): send(contact, .statusIs(request: request, status()))
         default: break
         }

@@ -60,6 +60,8 @@ extension Coordinator: ClusterService {
             let state =
                 if assembly.problem(of: worker) != nil {
                     "failed"
+                } else if assembly.draining.contains(worker) {
+                    slice == nil ? "drained" : "draining"
                 } else if slice == nil {
                     plan == nil ? "joining" : "spare"
                 } else {
@@ -73,7 +75,8 @@ extension Coordinator: ClusterService {
                 activity: assembly.problem(of: worker)?.message ?? member.activity)
         }
         return ClusterStatus(
-            model: card.name, digest: card.digest, layout: plan?.layout, epoch: assembly.epoch, state: stateInWords,
+            model: card.name, digest: card.digest, layout: plan?.layout, nextLayout: assembly.next?.layout,
+            epoch: plan?.epoch ?? assembly.epoch, state: stateInWords,
             members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0)
     }
 
@@ -112,7 +115,9 @@ extension Coordinator: ClusterService {
             admitted = try router.place(
                 sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.reusesPrefix)
         } catch let shortage as Router.Shortage {
-            throw problem(shortage)
+            guard layoutThatFits(shortage) else { throw problem(shortage) }
+            admitted = []
+            waitingForRoom.append((sequence, promptTokens + limit))
         }
         table.add(job)
         begin(admitted)

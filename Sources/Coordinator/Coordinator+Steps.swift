@@ -21,7 +21,7 @@ struct LogitRun {
 extension Coordinator {
     /// Sends steps until as many are on their way as there are stages, or nobody can advance.
     func pump() {
-        guard let plan = assembly.plan else { return }
+        guard let plan = assembly.plan, !isTakingOver else { return }
         scheduler?.change(router.takeChanges())
         while let step = scheduler?.next() {
             let frames = Message.step(step).encode()
@@ -44,6 +44,7 @@ extension Coordinator {
             let problem = error as? Problem ?? .failed("\(error)")
             return hearWorkerFailure(worker, epoch: done.epoch, problem)
         }
+        prepared()
         pump()
     }
 
@@ -106,8 +107,10 @@ extension Coordinator {
         guard let id = table.job(of: sequence), let job = table[id] else { return }
         let now = clock.now
         update(id) { $0.found(cached, now: now) }
+        // What was answered before the layout changed is read like the prompt; the next token is the one that would have come.
         scheduler?.add(
-            sequence, prompt: job.request.prompt, cached: cached, purpose: .generate(job.request.options.sampling))
+            sequence, prompt: job.request.prompt + job.state.tokens, cached: cached,
+            purpose: .generate(job.request.options.sampling))
     }
 
     /// Sequences have room now.

@@ -14,13 +14,18 @@ extension Coordinator {
             return send(contact, .refused(.unavailable("the coordinator does not know this worker any more")))
         }
         switch message {
+        case .ready(let ready) where ready.epoch == assembly.next?.epoch:
+            nextReady[worker] = ready
+            act(assembly.readied(worker, epoch: ready.epoch))
         case .ready(let ready):
             guard ready.epoch == assembly.plan?.epoch else { return }
             members[worker]?.ready = ready
             members[worker]?.activity = "idle"
             act(assembly.readied(worker, epoch: ready.epoch))
         case .loading(let epoch, let fraction):
-            guard epoch == assembly.plan?.epoch, (0...1).contains(fraction) else { return }
+            guard epoch == assembly.plan?.epoch || epoch == assembly.next?.epoch, (0...1).contains(fraction) else {
+                return
+            }
             members[worker]?.activity = "loading \(Int(fraction * 100))%"
         case .failed(let epoch, let problem): act(assembly.failed(worker, epoch: epoch, problem: problem))
         case .stepDone(let done): stepDone(worker, done)
@@ -99,10 +104,15 @@ extension Coordinator {
         for worker in members.keys.sorted() { tell(worker, .heartbeat) }
     }
 
-    private func act(_ actions: [Assembly.Action]) {
+    func act(_ actions: [Assembly.Action]) {
         for action in actions {
             switch action {
             case .assign(let plan): assign(plan)
+            case .prepare(let plan): assign(plan, inBackground: true)
+            case .takeOver:
+                isTakingOver = true
+                prepared()
+            case .abandon(let plan, let problem): abandoned(plan, problem)
             case .activate(let plan): activate(plan)
             case .tearDown(let problem): tearDown(problem)
             case .report(let problem):
@@ -112,16 +122,23 @@ extension Coordinator {
         }
     }
 
-    private func assign(_ plan: Plan) {
+    private func assign(_ plan: Plan, inBackground: Bool = false) {
         let kvPages: [WorkerID: Int]
         do {
             kvPages = try plan.kvPages(description, kvType: kvType, kvTokens: settings.kvTokens) {
                 assembly.offer(of: $0)
             }
         } catch {
-            return act(assembly.abandoned(because: error as? Problem ?? .failed("\(error)")))
+            let problem = error as? Problem ?? .failed("\(error)")
+            let first = plan.allPlaces[0].worker
+            return act(
+                inBackground
+                    ? assembly.failed(first, epoch: plan.epoch, problem: problem)
+                    : assembly.abandoned(because: problem))
         }
-        say("coordinator: plan \(plan.epoch): layout \(plan.layout)")
+        say(
+            "coordinator: plan \(plan.epoch): layout \(plan.layout)\(inBackground ? ", loading beside the one in force" : "")"
+        )
         let peers = plan.allPlaces.map { place in
             let hello = members[place.worker]?.hello
             return Peer(
@@ -130,14 +147,15 @@ extension Coordinator {
         }
         for place in plan.allPlaces {
             members[place.worker]?.activity = "loading 0%"
-            members[place.worker]?.ready = nil
+            if !inBackground { members[place.worker]?.ready = nil }
             tell(
                 place.worker,
                 .assign(
                     Assignment(
                         epoch: plan.epoch, layout: plan.layout, slice: place.slice, peers: peers,
                         modelDescription: encodedDescription, weightType: settings.weightType, kvType: settings.kvType,
-                        kvPages: kvPages[place.worker] ?? 0, digest: card.digest)))
+                        kvPages: kvPages[place.worker] ?? 0, digest: card.digest,
+                        isInBackground: inBackground)))
         }
     }
 
@@ -160,6 +178,7 @@ extension Coordinator {
         let running = (scheduler?.sequences ?? []) + restoring.keys.sorted()
         scheduler = nil
         restoring = [:]
+        isTakingOver = false
         _ = router.replan([])
         for sequence in running { fail(sequence, problem) }
         failLogits(problem)

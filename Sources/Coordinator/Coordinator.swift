@@ -57,6 +57,12 @@ public actor Coordinator {
     var logitRuns: [LogitRun] = []
     var sequenceNumber: UInt64 = 0
     var lastProblem: Problem?
+    /// Who holds its slice of the next plan.
+    var nextReady: [WorkerID: Ready] = [:]
+    /// Whether no step is made because the next plan is to take over.
+    var isTakingOver = false
+    /// Sequences that only the next plan has room for, and the tokens that they may grow to.
+    var waitingForRoom: [(SequenceID, Int)] = []
     private var garbage = 0
 
     /// A worker as the coordinator knows it.

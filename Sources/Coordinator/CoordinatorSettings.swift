@@ -26,6 +26,8 @@ public struct CoordinatorSettings: Sendable {
     public var kvType: KVType?
     /// Tokens of KV cache on every worker; nil takes what the workers' memory allows.
     public var kvTokens: Int?
+    /// Whether workers that are spare are taken into the layout when a prompt needs their memory.
+    public var scalesItself: Bool
     /// Tokens of a step while nobody decodes.
     public var chunk: Int
     /// Time between heartbeats; a worker that misses three is out.
@@ -38,7 +40,7 @@ public struct CoordinatorSettings: Sendable {
         model: String, tokenizer: Tokenizer? = nil, name: String? = nil, endpoints: [String],
         security: Security = .open, insecure: Bool = false,
         layout: Layout? = nil, workers: Int = 1, weightType: WeightType? = nil, kvType: KVType? = nil,
-        kvTokens: Int? = nil,
+        kvTokens: Int? = nil, scalesItself: Bool = false,
         chunk: Int = 512, heartbeat: Duration = .seconds(1), log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.model = model
@@ -52,6 +54,7 @@ public struct CoordinatorSettings: Sendable {
         self.weightType = weightType
         self.kvType = kvType
         self.kvTokens = kvTokens
+        self.scalesItself = scalesItself
         self.chunk = chunk
         self.heartbeat = heartbeat
         self.log = log

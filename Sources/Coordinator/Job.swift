@@ -51,7 +51,8 @@ struct Job {
 
     /// So many tokens of the prompt were found in the KV cache: they are not computed.
     mutating func found(_ cached: Int, now: ContinuousClock.Instant) {
-        guard !isOver else { return }
+        // One that answers already reads its own answer again: that is nobody's business.
+        guard !isOver, state.tokens.isEmpty else { return }
         computingSince = now
         state.prefill.cached = cached
         state.prefill.tokens = cached
@@ -59,7 +60,7 @@ struct Job {
 
     /// So many tokens of the prompt are done.
     mutating func prefilled(_ tokens: Int, now: ContinuousClock.Instant) {
-        guard !isOver else { return }
+        guard !isOver, state.tokens.isEmpty else { return }
         let seconds = (computingSince ?? now).duration(to: now) / .seconds(1)
         let cached = state.prefill.cached
         state.prefill.tokens = tokens

@@ -14,6 +14,10 @@ public protocol ClusterService: Sendable {
     func job(_ id: JobID) async throws -> JobState
     /// The cluster as it is now.
     func status() async throws -> ClusterStatus
+    /// Begins to load another layout while jobs run on; nil chooses one for all workers. It returns at once.
+    func scale(to layout: Layout?) async throws
+    /// Takes a worker out of the layout, without a loss: it can be ended when the status says `drained`. It returns at once.
+    func drain(_ worker: WorkerID) async throws
 }
 
 /// The model that a cluster serves, as a gateway needs it.
@@ -155,7 +159,7 @@ public struct ClusterStatus: Hashable, Sendable {
     public struct Member: Hashable, Sendable {
         /// Its name.
         public var worker: WorkerID
-        /// `joining`, `loading`, `ready`, `spare` or `lost`.
+        /// `joining`, `loading`, `ready`, `spare`, `draining`, `drained` or `failed`.
         public var state: String
         /// The stage it is in, when it has one.
         public var stage: Int?
@@ -201,6 +205,8 @@ public struct ClusterStatus: Hashable, Sendable {
     public var digest: String
     /// The grid in use, or nil while there is none.
     public var layout: Layout?
+    /// The grid that is being loaded to take its place, when there is one.
+    public var nextLayout: Layout?
     /// The plan's number.
     public var epoch: UInt32
     /// Whether jobs run: `ready`, or what it waits for.
@@ -216,12 +222,14 @@ public struct ClusterStatus: Hashable, Sendable {
 
     /// A status.
     public init(
-        model: String, digest: String, layout: Layout?, epoch: UInt32, state: String, members: [Member],
+        model: String, digest: String, layout: Layout?, nextLayout: Layout? = nil, epoch: UInt32, state: String,
+        members: [Member],
         queuedJobs: Int, runningJobs: Int, steps: UInt64
     ) {
         self.model = model
         self.digest = digest
         self.layout = layout
+        self.nextLayout = nextLayout
         self.epoch = epoch
         self.state = state
         self.members = members

@@ -166,6 +166,16 @@ public final class CoordinatorLink: ClusterService {
         return status
     }
 
+    /// Begins to load another layout; nil has one chosen.
+    public func scale(to layout: Layout?) async throws {
+        guard case .done = try await ask({ .scale(request: $0, layout) }) else { throw Self.surprise }
+    }
+
+    /// Takes a worker out of the layout.
+    public func drain(_ worker: WorkerID) async throws {
+        guard case .done = try await ask({ .drain(request: $0, worker) }) else { throw Self.surprise }
+    }
+
     private static let surprise = Problem.failed(
         "the coordinator answered another question than was asked; run the same release on both")
 
@@ -190,7 +200,8 @@ extension Message {
     fileprivate var request: UInt64? {
         switch self {
         case .model(let number), .submit(let number, _), .events(let number, _), .cancel(let number, _),
-            .jobs(let number), .job(let number, _), .status(let number), .modelIs(let number, _),
+            .jobs(let number), .job(let number, _), .status(let number), .scale(let number, _),
+            .drain(let number, _), .modelIs(let number, _),
             .accepted(let number, _), .problem(let number, _), .event(let number, _, _, _), .eventsEnd(let number, _),
             .done(let number), .jobList(let number, _), .jobIs(let number, _), .statusIs(let number, _):
             number

@@ -86,8 +86,9 @@ struct AnswerStream: Sendable {
 }
 
 extension PrefillProgress {
-    /// The progress as a comment of a stream: tokens, rate, time left.
+    /// The progress as a comment of a stream: tokens and, where they are known, rate and time left.
     var line: String {
-        "prefill \(tokens)/\(total), \(Int(tokensPerSecond)) tokens/s, \(Int(secondsLeft.rounded(.up))) s left"
+        let rate = ", \(Int(tokensPerSecond)) tokens/s, \(Int(secondsLeft.rounded(.up))) s left"
+        return "prefill \(tokens)/\(total)" + (tokensPerSecond > 0 ? rate : "")
     }
 }

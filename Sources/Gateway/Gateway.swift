@@ -94,6 +94,7 @@ public struct Gateway: Sendable {
         GenerationRoutes(generation: generation).add(to: router)
         JobRoutes(service: service, generation: generation).add(to: router)
         StatusRoute(service: service).add(to: router)
+        ScaleRoutes(service: service, generation: generation).add(to: router)
         return router
     }
 

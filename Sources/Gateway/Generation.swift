@@ -106,7 +106,8 @@ struct Generation: Sendable {
         throw Answer.interrupted
     }
 
-    private static func json(_ bytes: ByteBuffer) throws -> JSONValue {
+    /// The JSON of a body.
+    static func json(_ bytes: ByteBuffer) throws -> JSONValue {
         do {
             return try JSONValue(parsing: Array(bytes.readableBytesView), source: "the body")
         } catch {

@@ -16,7 +16,8 @@ extension ClusterStatus {
     var json: JSONValue {
         .record([
             "state": .string(state), "model": .string(model), "digest": .string(digest),
-            "layout": .optional(layout?.description), "epoch": .integer(epoch), "steps": .integer(steps),
+            "layout": .optional(layout?.description), "next_layout": .optional(nextLayout?.description),
+            "epoch": .integer(epoch), "steps": .integer(steps),
             "queued_jobs": .integer(queuedJobs), "running_jobs": .integer(runningJobs),
             "members": .array(members.map(\.json)),
         ])

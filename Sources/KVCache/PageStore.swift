@@ -49,7 +49,7 @@ public final class PageStore: Sendable {
         func close() { bell.close() }
     }
 
-    /// The keys that were on disk when the store was opened.
+    /// The keys of the pages that were on disk when the store was opened.
     public let keys: [PageKey]
     private let orders = Orders()
     private let thread: Thread

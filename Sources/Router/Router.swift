@@ -122,6 +122,10 @@ public struct Router: Sendable {
     public var capacity: Int? {
         places.map { $0.share.tokens(inPages: $0.pages, atMost: 1 << 40) }.min()
     }
+    /// Tokens of whole pages that the longest of those that run or wait may come to need.
+    public var longest: Int {
+        max(running.values.map(\.pages).max() ?? 0, queue.map(\.pages).max() ?? 0) * Slots.pageTokens
+    }
     /// Pages in use at each place.
     public var usedPages: [Int] { used }
     /// Pages at each place that are kept for the next that begins alike; they are given up when their room is wanted.
@@ -226,10 +230,17 @@ public struct Router: Sendable {
 
     /// A plan with these pools begins, or ends (none): what was held is gone, but for what the workers found on their disks.
     ///
+    /// - Parameter keepsRunning: Whether those that ran go on: they are the first to get room, and compute again what is gone.
     /// - Returns: who has room now, and who never will.
     public mutating func replan(
-        _ places: [Place]
+        _ places: [Place], keepsRunning: Bool = false
     ) -> (admitted: [Admission], refused: [(SequenceID, Shortage)]) {
+        if keepsRunning {
+            queue.insert(
+                contentsOf: running.sorted { $0.key < $1.key }.map {
+                    Waiting(sequence: $0.key, tokens: $0.value.tokens, pages: $0.value.pages)
+                }, at: 0)
+        }
         self.places = places
         used = [Int](repeating: 0, count: places.count)
         idle = used

@@ -105,7 +105,8 @@ extension Decoder {
         }
         return ClusterStatus(
             model: try name(status.model), digest: try name(status.digest),
-            layout: try status.layout.map { try layout($0.pointee) }, epoch: status.epoch,
+            layout: try status.layout.map { try layout($0.pointee) },
+            nextLayout: try status.next_layout.map { try layout($0.pointee) }, epoch: status.epoch,
             state: try text(status.state),
             members: members, queuedJobs: try count(status.queued_jobs), runningJobs: try count(status.running_jobs),
             steps: status.steps)

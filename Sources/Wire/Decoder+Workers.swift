@@ -136,7 +136,8 @@ extension Decoder {
             modelDescription: try bytes(assignment.model_description),
             weightType: try ours(assignment.weight_type, in: WeightType.wire, what: "weight type"),
             kvType: try ours(assignment.kv_type, in: KVType.wire, what: "KV type"),
-            kvPages: try count(assignment.kv_pages), digest: try name(assignment.digest))
+            kvPages: try count(assignment.kv_pages), digest: try name(assignment.digest),
+            isInBackground: assignment.in_background != 0)
     }
 
     func sampling(_ options: Wire__Sampling) throws -> SamplingOptions {

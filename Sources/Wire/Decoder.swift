@@ -92,6 +92,11 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_JOBS: return .jobs(request: request)
         case WIRE__ENVELOPE__BODY_JOB: return .job(request: request, try job(envelope.job))
         case WIRE__ENVELOPE__BODY_STATUS: return .status(request: request)
+        case WIRE__ENVELOPE__BODY_SCALE:
+            let wish = try the(envelope.scale)
+            return .scale(request: request, wish.stages == 0 && wish.ranks == 0 ? nil : try layout(wish))
+        case WIRE__ENVELOPE__BODY_DRAIN:
+            return .drain(request: request, WorkerID(try name(the(envelope.drain).worker)))
         case WIRE__ENVELOPE__BODY_MODEL_IS: return .modelIs(request: request, try modelCard(the(envelope.model_is)))
         case WIRE__ENVELOPE__BODY_ACCEPTED: return .accepted(request: request, try job(envelope.accepted))
         case WIRE__ENVELOPE__BODY_PROBLEM: return .problem(request: request, try problem(the(envelope.problem)))

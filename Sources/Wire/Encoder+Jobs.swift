@@ -136,6 +136,7 @@ extension Encoder {
         made.pointee.model = arena.place(text: status.model)
         made.pointee.digest = arena.place(text: status.digest)
         if let grid = status.layout { made.pointee.layout = layout(grid) }
+        if let grid = status.nextLayout { made.pointee.next_layout = layout(grid) }
         made.pointee.epoch = status.epoch
         made.pointee.state = arena.place(text: status.state)
         made.pointee.n_members = status.members.count

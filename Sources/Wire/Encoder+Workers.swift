@@ -137,6 +137,7 @@ extension Encoder {
             assignment.kvType, in: KVType.wire, unspecified: WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED)
         made.pointee.kv_pages = UInt64(clamping: assignment.kvPages)
         made.pointee.digest = arena.place(text: assignment.digest)
+        made.pointee.in_background = assignment.isInBackground ? 1 : 0
         return made
     }
 

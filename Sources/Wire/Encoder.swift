@@ -155,6 +155,14 @@ struct Encoder: ~Copyable {
         case .status(let request):
             ask(request, WIRE__ENVELOPE__BODY_STATUS)
             envelope.pointee.status = nothing()
+        case .scale(let request, let wish):
+            ask(request, WIRE__ENVELOPE__BODY_SCALE)
+            envelope.pointee.scale = layout(wish ?? Layout(stages: 0, ranks: 0))
+        case .drain(let request, let worker):
+            ask(request, WIRE__ENVELOPE__BODY_DRAIN)
+            let drain = arena.new(wire__drain__init)
+            drain.pointee.worker = arena.place(text: worker.name)
+            envelope.pointee.drain = drain
         case .modelIs(let request, let card):
             ask(request, WIRE__ENVELOPE__BODY_MODEL_IS)
             envelope.pointee.model_is = modelCard(card)

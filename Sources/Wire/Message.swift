@@ -66,6 +66,10 @@ public enum Message: Sendable, Equatable {
     case job(request: UInt64, JobID)
     /// Asks for `statusIs`.
     case status(request: UInt64)
+    /// Asks for another layout, nil to have one chosen: `done` or `problem`.
+    case scale(request: UInt64, Layout?)
+    /// Asks to take a worker out of the layout: `done` or `problem`.
+    case drain(request: UInt64, WorkerID)
 
     // Coordinator to gateway.
 

@@ -206,11 +206,13 @@ public struct Assignment: Sendable, Hashable {
     public var kvPages: Int
     /// The model's digest.
     public var digest: String
+    /// Whether the plan in force runs on until this one is activated.
+    public var isInBackground: Bool
 
     /// An assignment.
     public init(
         epoch: UInt32, layout: Layout, slice: Slice, peers: [Peer], modelDescription: [UInt8],
-        weightType: WeightType? = nil, kvType: KVType? = nil, kvPages: Int, digest: String
+        weightType: WeightType? = nil, kvType: KVType? = nil, kvPages: Int, digest: String, isInBackground: Bool = false
     ) {
         self.epoch = epoch
         self.layout = layout
@@ -221,5 +223,6 @@ public struct Assignment: Sendable, Hashable {
         self.kvType = kvType
         self.kvPages = kvPages
         self.digest = digest
+        self.isInBackground = isInBackground
     }
 }

@@ -15,6 +15,9 @@ final class Engine: Sendable {
     /// What it is told.
     enum Order: Sendable {
         case load(Assignment)
+        case prepare(Assignment)
+        case prepared(Assignment, Result<Stage, Problem>)
+        case activate(epoch: UInt32)
         case step(Step)
     }
 
@@ -43,7 +46,7 @@ final class Engine: Sendable {
         latestEpoch = latest
         self.parts = parts
         thread = Thread(name: "engine") {
-            var loop = StepLoop(parts: parts, latest: latest)
+            var loop = StepLoop(parts: parts, latest: latest, orders: orders)
             while !orders.isClosed || !orders.isEmpty {
                 if let order = orders.take(timeout: .seconds(2)) { loop.follow(order) } else { loop.rest() }
             }
@@ -59,6 +62,12 @@ final class Engine: Sendable {
         parts.desk.giveUp(over)
         orders.put(.load(assignment))
     }
+
+    /// A new plan whose slice is loaded while the one in force runs on.
+    func prepare(_ assignment: Assignment) { orders.put(.prepare(assignment)) }
+
+    /// A plan is in force.
+    func activate(epoch: UInt32) { orders.put(.activate(epoch: epoch)) }
 
     /// A step of the plan in force.
     func run(_ step: Step) { orders.put(.step(step)) }
@@ -95,12 +104,17 @@ private struct StepLoop {
 
     let parts: Engine.Parts
     let latest: LatestEpoch
+    let orders: Mailbox<Engine.Order>
     var loaded: Loaded?
+    /// The slice of a plan that is not in force yet; the stage is nil where the one in memory serves that plan too.
+    private var next: (assignment: Assignment, stage: Stage?)?
+    private var loading: UInt32?
     private var isUnchecked = false
 
-    init(parts: Engine.Parts, latest: LatestEpoch) {
+    init(parts: Engine.Parts, latest: LatestEpoch, orders: Mailbox<Engine.Order>) {
         self.parts = parts
         self.latest = latest
+        self.orders = orders
     }
 
     mutating func follow(_ order: Engine.Order) {
@@ -112,6 +126,21 @@ private struct StepLoop {
             } catch {
                 loaded = nil
                 fail(assignment.epoch, error)
+            }
+        case .prepare(let assignment): prepare(assignment)
+        case .prepared(let assignment, let result):
+            guard loading == assignment.epoch else { return }
+            loading = nil
+            switch result {
+            case .success(let stage): announce(assignment, stage)
+            case .failure(let problem): parts.send(.failed(epoch: assignment.epoch, problem))
+            }
+        case .activate(let epoch):
+            do {
+                try activate(epoch)
+            } catch {
+                loaded?.isBroken = true
+                fail(epoch, error)
             }
         case .step(let step):
             guard let now = loaded, now.assignment.epoch == step.epoch, !now.isBroken, step.epoch >= latest.value else {
@@ -150,22 +179,101 @@ private struct StepLoop {
         parts.send(.failed(epoch: epoch, problem))
     }
 
-    private mutating func load(_ assignment: Assignment) throws {
-        parts.vitals.set(epoch: assignment.epoch)
-        parts.vitals.set(activity: "loading")
-        if !(try keepsStage(for: assignment)) {
-            // The old weights go first: there may be no room for both.
+    // MARK: The next plan
+
+    /// Loads a slice on a thread of its own; what runs goes on.
+    private mutating func prepare(_ assignment: Assignment) {
+        next = nil
+        loading = nil
+        if let now = loaded, !now.isBroken, Self.isSame(now.assignment, assignment) {
+            return announce(assignment, nil)
+        }
+        loading = assignment.epoch
+        let (loader, orders) = (SliceLoader(parts: parts), orders)
+        _ = Thread(name: "loader") {
+            orders.put(.prepared(assignment, Result { try loader.stage(assignment) }.mapError { $0.asProblem }))
+        }
+    }
+
+    private mutating func announce(_ assignment: Assignment, _ stage: Stage?) {
+        guard let described = stage ?? loaded?.stage else { return }
+        next = (assignment, stage)
+        parts.send(
+            .ready(
+                Ready(
+                    epoch: assignment.epoch, weightBytes: described.weightBytes, kvPages: described.kvPages,
+                    kvPageBytes: described.kvPageBytes, stored: parts.disk == nil ? nil : [])))
+    }
+
+    /// The next plan takes over; who has no part in it lets go of everything.
+    private mutating func activate(_ epoch: UInt32) throws {
+        guard loaded?.assignment.epoch != epoch else {
+            // The one in force goes on: another one that was being loaded will not be.
+            next = nil
+            loading = nil
+            return
+        }
+        latest.raise(to: epoch)
+        parts.vitals.set(epoch: epoch)
+        guard let (assignment, stage) = next, assignment.epoch == epoch else {
+            loaded?.stage.store?.close()
+            loaded = nil
+            next = nil
+            parts.vitals.set(kvUsed: 0)
+            return
+        }
+        next = nil
+        if let stage {
             loaded?.stage.store?.close()
             loaded = nil
             let description = try ModelDescription(decoding: assignment.modelDescription)
-            try check(assignment, description.configuration)
-            let stage = try loadStage(assignment, description)
+            loaded = Loaded(
+                assignment: assignment, configuration: description.configuration, stage: stage,
+                collective: LinkCollective(link: parts.link, slice: assignment.slice, epoch: epoch))
+        } else {
+            keep(for: assignment)
+        }
+        guard let now = loaded?.stage else { return }
+        openStore(of: now, assignment)
+        try connect(assignment)
+        parts.vitals.set(kvUsed: now.kvPagesUsed)
+        if let keys = now.store?.keys, !keys.isEmpty {
+            parts.send(.stored(epoch: epoch, keys: keys, gone: []))
+        }
+    }
+
+    // MARK: A plan with nothing before it
+
+    private mutating func load(_ assignment: Assignment) throws {
+        next = nil
+        loading = nil
+        parts.vitals.set(epoch: assignment.epoch)
+        parts.vitals.set(activity: "loading")
+        if let now = loaded, Self.isSame(now.assignment, assignment) {
+            keep(for: assignment)
+        } else {
+            // The old weights go first: there may be no room for both.
+            loaded?.stage.store?.close()
+            loaded = nil
+            let stage = try SliceLoader(parts: parts).stage(assignment)
+            let description = try ModelDescription(decoding: assignment.modelDescription)
             loaded = Loaded(
                 assignment: assignment, configuration: description.configuration, stage: stage,
                 collective: LinkCollective(link: parts.link, slice: assignment.slice, epoch: assignment.epoch))
         }
         guard let stage = loaded?.stage else { return }
         openStore(of: stage, assignment)
+        try connect(assignment)
+        parts.vitals.set(activity: "idle")
+        parts.vitals.set(kvUsed: stage.kvPagesUsed)
+        parts.send(
+            .ready(
+                Ready(
+                    epoch: assignment.epoch, weightBytes: stage.weightBytes, kvPages: stage.kvPages,
+                    kvPageBytes: stage.kvPageBytes, stored: stage.store?.keys)))
+    }
+
+    private func connect(_ assignment: Assignment) throws {
         let peers = assignment.peers.sorted { ($0.stage, $0.rank) < ($1.stage, $1.rank) }
         guard
             peers.map({ [$0.stage, $0.rank] })
@@ -176,13 +284,6 @@ private struct StepLoop {
         try parts.link.begin(
             epoch: assignment.epoch,
             peers: peers.map { DataPeer(endpoint: $0.dataEndpoint, publicKey: $0.dataPublicKey) })
-        parts.vitals.set(activity: "idle")
-        parts.vitals.set(kvUsed: stage.kvPagesUsed)
-        parts.send(
-            .ready(
-                Ready(
-                    epoch: assignment.epoch, weightBytes: stage.weightBytes, kvPages: stage.kvPages,
-                    kvPageBytes: stage.kvPageBytes, stored: stage.store?.keys)))
     }
 
     /// Opens the slice's store on disk, anew for every plan: what is there then is what the plan begins with.
@@ -211,12 +312,16 @@ private struct StepLoop {
         }
     }
 
-    /// Whether the slice in memory serves the new plan too; its KV pages are then freed.
-    private mutating func keepsStage(for next: Assignment) throws -> Bool {
-        guard var now = loaded, now.assignment.slice == next.slice, now.assignment.digest == next.digest,
-            now.assignment.weightType == next.weightType, now.assignment.kvType == next.kvType,
-            now.assignment.kvPages == next.kvPages
-        else { return false }
+    /// Whether the slice of one plan serves the other too.
+    private static func isSame(_ a: Assignment, _ b: Assignment) -> Bool {
+        a.slice == b.slice && a.digest == b.digest && a.weightType == b.weightType && a.kvType == b.kvType
+            && a.kvPages == b.kvPages
+    }
+
+    /// Goes on with the slice in memory under another plan; its KV pages are freed.
+    private mutating func keep(for next: Assignment) {
+        guard var now = loaded else { return }
+        loaded = nil
         now.stage.store?.close()
         now.stage.store = nil
         now.stage.releasePages()
@@ -224,54 +329,6 @@ private struct StepLoop {
         now.isBroken = false
         now.collective = LinkCollective(link: parts.link, slice: next.slice, epoch: next.epoch)
         loaded = now
-        return true
-    }
-
-    private func check(_ assignment: Assignment, _ configuration: Configuration) throws {
-        let slice = assignment.slice
-        let layout = assignment.layout
-        guard slice.stageCount == layout.stages, (0..<slice.stageCount).contains(slice.stage),
-            slice.rankCount == layout.ranks, (0..<slice.rankCount).contains(slice.rank),
-            slice.vocabularyByRank.count == layout.ranks, !slice.layers.isEmpty, slice.layers.lowerBound >= 0,
-            slice.layers.upperBound <= configuration.layers, slice.leavesByRank.first?.lowerBound == 0,
-            slice.leavesByRank.last?.upperBound == Leaves.count,
-            slice.vocabularyByRank.first?.lowerBound == 0,
-            slice.vocabularyByRank.last?.upperBound == configuration.vocabulary,
-            zip(slice.leavesByRank, slice.leavesByRank.dropFirst()).allSatisfy({ $0.upperBound == $1.lowerBound }),
-            zip(slice.vocabularyByRank, slice.vocabularyByRank.dropFirst()).allSatisfy({
-                $0.upperBound == $1.lowerBound
-            })
-        else { throw Problem.failed("the slice that was assigned does not fit the model") }
-    }
-
-    private func loadStage(_ assignment: Assignment, _ description: ModelDescription) throws -> Stage {
-        let source: any TensorSource
-        if let checkpoint = parts.checkpoint {
-            guard parts.digest == assignment.digest else {
-                throw Problem.refused(
-                    "this worker's model is another one than the cluster's; give it the same, or none")
-            }
-            source = checkpoint
-        } else {
-            let store = try parts.cache.map { try PieceStore(cache: $0, digest: assignment.digest) }
-            source = RemoteSource(tensors: description.tensors, desk: parts.desk, store: store)
-        }
-        let slice = assignment.slice
-        parts.log(
-            "plan \(assignment.epoch): loading layers \(slice.layers) leaves \(slice.leaves) as stage \(slice.stage) rank \(slice.rank)"
-        )
-        var lastTold = ContinuousClock.now
-        return try Stage(
-            description: description, slice: slice, source: source, type: assignment.weightType,
-            kvType: assignment.kvType,
-            kvPages: assignment.kvPages,
-            threads: parts.threads
-        ) { fraction in
-            parts.vitals.set(activity: "loading \(Int(fraction * 100))%")
-            guard lastTold.duration(to: .now) > .milliseconds(250) else { return }
-            lastTold = .now
-            parts.send(.loading(epoch: assignment.epoch, fraction: fraction))
-        }
     }
 
     private mutating func run(_ step: Step) throws {

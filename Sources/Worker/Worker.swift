@@ -155,7 +155,8 @@ private struct Conversation {
             say("worker \(settings.name): \(problem.message); trying again")
         case .assign(let assignment):
             guard assignment.epoch > 0 else { break }
-            engine.load(assignment)
+            if assignment.isInBackground { engine.prepare(assignment) } else { engine.load(assignment) }
+        case .activate(let epoch): engine.activate(epoch: epoch)
         case .step(let step): engine.run(step)
         case .piece(let request, let result): desk.deliver(request, result)
         case .shutdown:

@@ -42,7 +42,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 security: try Self.security(keys ?? settings.string("keys")),
                 insecure: try insecure || settings.bool("insecure") ?? false, layout: layout, workers: expected,
                 weightType: try serving.weightType(settings), kvType: try serving.kvType(settings),
-                kvTokens: try serving.kvTokens(settings),
+                kvTokens: try serving.kvTokens(settings), scalesItself: try serving.scalesItself(settings),
                 chunk: try serving.chunk(settings)
             ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
@@ -80,6 +80,11 @@ struct ServingOptions: ParsableArguments {
     @Option(
         name: .customLong("kv-tokens"), help: "Tokens of KV cache on every worker; what memory allows unless given.")
     var kvTokens: Int?
+
+    @Option(
+        help: "auto takes spare workers into the layout when a prompt needs their memory; manual waits for `glm scale`."
+    )
+    var scale: String?
 
     @Option(help: "Tokens in one step of a prompt.")
     var chunk: Int?
@@ -122,6 +127,15 @@ struct ServingOptions: ParsableArguments {
             throw Problem.invalid("--kv-tokens \(tokens): use \(Slots.pageTokens) or more")
         }
         return tokens
+    }
+
+    /// Whether the layout grows by itself.
+    func scalesItself(_ settings: Settings) throws -> Bool {
+        let word = scale ?? settings.string("scale") ?? "manual"
+        guard let found = ["auto": true, "manual": false][word] else {
+            throw Problem.invalid("--scale \(word) is unknown; use auto or manual")
+        }
+        return found
     }
 
     /// Tokens of a prompt's step.

@@ -11,7 +11,8 @@ struct Settings: Sendable {
     static let keys: Set<String> = [
         "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys", "kv-disk", "kv-memory", "kv-tokens",
         "kv-type", "layout", "listen",
-        "log-format", "log-level", "max-tokens", "memory", "model", "name", "seed", "stop", "system", "temperature",
+        "log-format", "log-level", "max-tokens", "memory", "model", "name", "scale", "seed", "stop", "system",
+        "temperature",
         "threads", "top-k", "top-p", "type", "workers",
     ]
 

@@ -24,8 +24,9 @@ struct Status: AsyncParsableCommand {
     static func page(_ status: JSONValue) -> String {
         func number(_ key: String) -> Int { status[key]?.integer ?? 0 }
         let layout = status["layout"]?.string ?? "no layout yet"
+        let next = status["next_layout"]?.string.map { ", loading \($0)" } ?? ""
         let model = status["model"]?.string ?? ""
-        var page = "\(model.isEmpty ? "no model" : model): \(status["state"]?.string ?? "?"), \(layout)"
+        var page = "\(model.isEmpty ? "no model" : model): \(status["state"]?.string ?? "?"), \(layout)\(next)"
         page += ", epoch \(number("epoch")), \(number("steps")) steps"
         page += ", jobs: \(number("running_jobs")) running, \(number("queued_jobs")) waiting\n"
         let members = status["members"]?.elements ?? []

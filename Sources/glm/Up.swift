@@ -49,6 +49,7 @@ struct Up: AsyncParsableCommand {
         ]
         if let type = try serving.weightType(settings) { coordinator += ["--type", type.name] }
         if let type = try serving.kvType(settings) { coordinator += ["--kv-type", type.name] }
+        if try serving.scalesItself(settings) { coordinator += ["--scale", "auto"] }
         if let tokens = try serving.kvTokens(settings) { coordinator += ["--kv-tokens", "\(tokens)"] }
         let folder = try PrivateFolder()
         defer { folder.remove() }

@@ -66,7 +66,7 @@ final class Grid {
             let meeting = Meeting(count: ranks.count)
             let outcomes = Outcomes(count: ranks.count)
             let inputs = hidden
-            nonisolated(unsafe) let stages = ranks
+            let stages = ranks
             let threads = ranks.indices.map { rank in
                 let thread = Thread {
                     do {

@@ -14,6 +14,7 @@ actor FakeCluster: ClusterService {
         var isOver: Bool { state.finish != nil || state.problem != nil }
     }
 
+    private(set) var wishes: [String] = []
     private var table: [String: Job] = [:]
     private var order: [JobID] = []
     private let card: ModelCard?
@@ -100,6 +101,16 @@ actor FakeCluster: ClusterService {
                     memory: 1 << 30, weightBytes: 1 << 20, kv: KVUse(pages: 64, used: 1, pageBytes: 4096), threads: 2,
                     activity: "idle")
             ], queuedJobs: 0, runningJobs: table.values.count { !$0.isOver }, steps: 17)
+    }
+
+    func scale(to layout: Layout?) throws {
+        guard layout != Layout(stages: 9, ranks: 1) else { throw Problem.invalid("the model has 4 layers") }
+        wishes.append(layout?.description ?? "auto")
+    }
+
+    func drain(_ worker: WorkerID) throws {
+        guard worker.name == "ada" else { throw Problem.notFound("there is no worker \(worker)") }
+        wishes.append("without \(worker)")
     }
 
     // MARK: Answering

@@ -57,7 +57,8 @@ enum Samples {
                         stage: 0, rank: 0, worker: WorkerID("ada"), dataEndpoint: "tcp://10.0.0.7:1", dataPublicKey: "k"
                     ),
                     Peer(stage: 1, rank: 2, worker: WorkerID("b"), dataEndpoint: "ipc:///tmp/x"),
-                ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvPages: 4096, digest: "abc")),
+                ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvPages: 4096, digest: "abc",
+                isInBackground: true)),
         .assign(
             Assignment(
                 epoch: 8, layout: .single, slice: .whole(layers: 2, vocabulary: 64), peers: [], modelDescription: [],
@@ -111,7 +112,8 @@ enum Samples {
                 endsWithClient: true)),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
-        .status(request: .max),
+        .status(request: .max), .scale(request: 8, Layout(stages: 2, ranks: 3)), .scale(request: 9, nil),
+        .drain(request: 10, WorkerID("ada")),
     ]
 
     static let toGateways: [Message] = [
@@ -131,7 +133,8 @@ enum Samples {
         .statusIs(
             request: 8,
             ClusterStatus(
-                model: "m", digest: "d", layout: Layout(stages: 2, ranks: 2), epoch: 7, state: "ready",
+                model: "m", digest: "d", layout: Layout(stages: 2, ranks: 2), nextLayout: Layout(stages: 4, ranks: 2),
+                epoch: 7, state: "ready",
                 members: [
                     ClusterStatus.Member(
                         worker: WorkerID("ada"), state: "ready", stage: 0, rank: 1, layers: 0..<20, leaves: 4..<8,

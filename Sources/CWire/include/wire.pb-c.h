@@ -48,6 +48,7 @@ typedef struct Wire__KvRestore Wire__KvRestore;
 typedef struct Wire__KvCut Wire__KvCut;
 typedef struct Wire__KvChange Wire__KvChange;
 typedef struct Wire__GatewayHello Wire__GatewayHello;
+typedef struct Wire__Drain Wire__Drain;
 typedef struct Wire__Job Wire__Job;
 typedef struct Wire__ModelCard Wire__ModelCard;
 typedef struct Wire__GenerationOptions Wire__GenerationOptions;
@@ -169,6 +170,8 @@ typedef enum {
   WIRE__ENVELOPE__BODY_JOBS = 55,
   WIRE__ENVELOPE__BODY_JOB = 56,
   WIRE__ENVELOPE__BODY_STATUS = 57,
+  WIRE__ENVELOPE__BODY_SCALE = 58,
+  WIRE__ENVELOPE__BODY_DRAIN = 59,
   WIRE__ENVELOPE__BODY_MODEL_IS = 70,
   WIRE__ENVELOPE__BODY_ACCEPTED = 71,
   WIRE__ENVELOPE__BODY_PROBLEM = 72,
@@ -227,6 +230,8 @@ struct  Wire__Envelope
     Wire__Nothing *jobs;
     Wire__Job *job;
     Wire__Nothing *status;
+    Wire__Layout *scale;
+    Wire__Drain *drain;
     /*
      * coordinator -> gateway
      */
@@ -531,10 +536,14 @@ struct  Wire__Assignment
    * Pages of the KV pool.
    */
   uint64_t kv_pages;
+  /*
+   * Whether the plan in force runs on until this one is activated.
+   */
+  protobuf_c_boolean in_background;
 };
 #define WIRE__ASSIGNMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__assignment__descriptor) \
-    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0 }
+    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0 }
 
 
 struct  Wire__Activate
@@ -708,6 +717,16 @@ struct  Wire__GatewayHello
 };
 #define WIRE__GATEWAY_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__gateway_hello__descriptor) \
+    , (char *)protobuf_c_empty_string }
+
+
+struct  Wire__Drain
+{
+  ProtobufCMessage base;
+  char *worker;
+};
+#define WIRE__DRAIN__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__drain__descriptor) \
     , (char *)protobuf_c_empty_string }
 
 
@@ -972,10 +991,11 @@ struct  Wire__ClusterStatus
   uint64_t queued_jobs;
   uint64_t running_jobs;
   uint64_t steps;
+  Wire__Layout *next_layout;
 };
 #define WIRE__CLUSTER_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__cluster_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0, NULL }
 
 
 /* Wire__Blob methods */
@@ -1605,6 +1625,25 @@ Wire__GatewayHello *
 void   wire__gateway_hello__free_unpacked
                      (Wire__GatewayHello *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Drain methods */
+void   wire__drain__init
+                     (Wire__Drain         *message);
+size_t wire__drain__get_packed_size
+                     (const Wire__Drain   *message);
+size_t wire__drain__pack
+                     (const Wire__Drain   *message,
+                      uint8_t             *out);
+size_t wire__drain__pack_to_buffer
+                     (const Wire__Drain   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Drain *
+       wire__drain__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__drain__free_unpacked
+                     (Wire__Drain *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__Job methods */
 void   wire__job__init
                      (Wire__Job         *message);
@@ -1991,6 +2030,9 @@ typedef void (*Wire__KvChange_Closure)
 typedef void (*Wire__GatewayHello_Closure)
                  (const Wire__GatewayHello *message,
                   void *closure_data);
+typedef void (*Wire__Drain_Closure)
+                 (const Wire__Drain *message,
+                  void *closure_data);
 typedef void (*Wire__Job_Closure)
                  (const Wire__Job *message,
                   void *closure_data);
@@ -2081,6 +2123,7 @@ extern const ProtobufCMessageDescriptor wire__kv_restore__descriptor;
 extern const ProtobufCMessageDescriptor wire__kv_cut__descriptor;
 extern const ProtobufCMessageDescriptor wire__kv_change__descriptor;
 extern const ProtobufCMessageDescriptor wire__gateway_hello__descriptor;
+extern const ProtobufCMessageDescriptor wire__drain__descriptor;
 extern const ProtobufCMessageDescriptor wire__job__descriptor;
 extern const ProtobufCMessageDescriptor wire__model_card__descriptor;
 extern const ProtobufCMessageDescriptor wire__generation_options__descriptor;

@@ -1,0 +1,151 @@
+import Checkpoint
+import Core
+import GLM
+import Testing
+
+@testable import Coordinator
+
+/// Another layout while jobs run: no token is lost, none is another.
+@Suite("Scaling", .serialized)
+struct ScaleTests {
+    private let prompt: [TokenID] = (0..<100).map { ($0 * 37 + 11) % 200 }
+
+    private func request(_ prompt: [TokenID], tokens: Int) -> JobRequest {
+        JobRequest(
+            prompt: prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true),
+            endsWithClient: false)
+    }
+
+    private func expected(_ prompt: [TokenID], tokens: Int) throws -> [TokenID] {
+        let generator = try Generator(Checkpoint.open(TestCluster.model.get()), kvTokens: 4096, threads: 1)
+        var found: [TokenID] = []
+        _ = try generator.generate(
+            prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true), chunk: 512
+        ) {
+            found.append($0.drawn?.token ?? -1)
+            return true
+        }
+        return found
+    }
+
+    /// Waits until the cluster has this layout.
+    private func layout(_ text: String, _ cluster: TestCluster) async throws {
+        for _ in 0..<2000 {
+            let status = await cluster.coordinator.status()
+            if status.layout?.description == text, status.nextLayout == nil, status.state == "ready" { return }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        throw Problem.failed("the layout is \(await cluster.coordinator.status())")
+    }
+
+    @Test("jobs go on over a change of the layout and back, with the same tokens, and those that wait too")
+    func goesOn() async throws {
+        let tokens = try expected(prompt, tokens: 1500)
+        let model = try TestCluster.model.get()
+        let cluster = try TestCluster(layout: "1x2", kvTokens: 4096)
+        let workers = try (0..<4).map { try cluster.worker("w\($0)", model: $0 < 3 ? model : nil) }
+        try await cluster.ready()
+        let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 1500))
+        let (_, second) = try await cluster.coordinator.submit(request(Array(prompt[..<70]), tokens: 1500))
+        let (_, third) = try await cluster.coordinator.submit(request(prompt + [1, 2], tokens: 1500))
+        var found: [TokenID] = []
+        for await event in events {
+            switch event {
+            case .token(let drawn, _, _):
+                found.append(drawn.token)
+                if found.count == 20 { try await cluster.coordinator.scale(to: Layout("2x2")) }
+                if found.count == 700 {
+                    try await layout("2x2", cluster)
+                    try await cluster.coordinator.drain(WorkerID("w1"))
+                }
+            case .failed(let problem): throw problem
+            case .prefilled, .finished: break
+            }
+        }
+        #expect(found == tokens)
+        for (stream, prompt) in [(second, Array(prompt[..<70])), (third, prompt + [1, 2])] {
+            var found: [TokenID] = []
+            for await event in stream {
+                if case .token(let drawn, _, _) = event { found.append(drawn.token) }
+                if case .failed(let problem) = event { throw problem }
+            }
+            #expect(try found == expected(prompt, tokens: 1500))
+        }
+        for _ in 0..<1000 where await cluster.coordinator.status().nextLayout != nil {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        let status = await cluster.coordinator.status()
+        #expect(status.members.first { $0.worker.name == "w1" }?.state == "drained")
+        #expect(status.layout?.workers == 3)
+        await cluster.stop()
+        for worker in workers { worker.join() }
+    }
+
+    @Test(
+        "a prompt that does not fit is refused with what would do; with more workers it is answered, and others go on")
+    func grows() async throws {
+        let model = try TestCluster.model.get()
+        let cluster = try TestCluster(layout: "1x2", kvTokens: nil, scalesItself: true)
+        var workers = try (0..<2).map { try cluster.worker("w\($0)", model: model, kvMemory: 1_600_000) }
+        try await cluster.ready()
+        let long = (0..<1800).map { TokenID(($0 * 13 + $0 / 7) % 200) }
+        let problem = await #expect(throws: Problem.self) {
+            _ = try await cluster.coordinator.submit(request(long, tokens: 8))
+        }
+        #expect(problem?.message.contains("2 more such workers would do") == true, "\(String(describing: problem))")
+        let (_, other) = try await cluster.coordinator.submit(request(prompt, tokens: 900))
+        let listening = Task {
+            var found: [TokenID] = []
+            for await event in other {
+                if case .token(let drawn, _, _) = event { found.append(drawn.token) }
+                if case .failed(let problem) = event { throw problem }
+            }
+            return found
+        }
+        workers += try (2..<4).map { try cluster.worker("w\($0)", model: model, kvMemory: 1_600_000) }
+        for _ in 0..<1000 {
+            let spares = await cluster.coordinator.status().members.count { $0.state == "spare" }
+            if spares == 2 { break }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        let (_, events) = try await cluster.coordinator.submit(request(long, tokens: 8))
+        var found: [TokenID] = []
+        for await event in events {
+            if case .token(let drawn, _, _) = event { found.append(drawn.token) }
+            if case .failed(let problem) = event { throw problem }
+        }
+        #expect(try found == expected(long, tokens: 8))
+        #expect(try await listening.value == expected(prompt, tokens: 900))
+        #expect(await cluster.coordinator.status().layout?.workers == 4)
+        await cluster.stop()
+        for worker in workers { worker.join() }
+    }
+
+    @Test("what cannot be is refused, and a worker that is lost while it loads costs nothing")
+    func refused() async throws {
+        let model = try TestCluster.model.get()
+        let cluster = try TestCluster(layout: "1x1", kvTokens: 4096)
+        let first = try cluster.worker("w0", model: model)
+        try await cluster.ready()
+        await #expect(throws: Problem.self) { try await cluster.coordinator.scale(to: Layout("2x2")) }
+        await #expect(throws: Problem.self) { try await cluster.coordinator.scale(to: Layout("1x1")) }
+        await #expect(throws: Problem.self) { try await cluster.coordinator.drain(WorkerID("w0")) }
+        await #expect(throws: Problem.self) { try await cluster.coordinator.drain(WorkerID("nobody")) }
+        let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 300))
+        let second = try cluster.worker("w1", model: model)
+        for _ in 0..<1000 where await cluster.coordinator.status().members.count < 2 {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        try await cluster.coordinator.scale(to: Layout("2x1"))
+        second.stop()
+        var found: [TokenID] = []
+        for await event in events {
+            if case .token(let drawn, _, _) = event { found.append(drawn.token) }
+        }
+        // It was lost before it took over, or after: then the job was lost with it, as for any plan.
+        let status = await cluster.coordinator.status()
+        #expect(try found == expected(prompt, tokens: 300) || status.state != "ready")
+        await cluster.stop()
+        first.join()
+    }
+}
