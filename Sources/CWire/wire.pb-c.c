@@ -3600,7 +3600,7 @@ const ProtobufCMessageDescriptor wire__step_done__descriptor =
   (ProtobufCMessageInit) wire__step_done__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[7] =
+static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[8] =
 {
   {
     "epoch",
@@ -3686,6 +3686,18 @@ static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "peak_memory_bytes",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHeartbeat, peak_memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_heartbeat__field_indices_by_name[] = {
   1,   /* field[1] = activity */
@@ -3694,12 +3706,13 @@ static const unsigned wire__worker_heartbeat__field_indices_by_name[] = {
   0,   /* field[0] = epoch */
   2,   /* field[2] = kv_used */
   5,   /* field[5] = messages_sent */
+  7,   /* field[7] = peak_memory_bytes */
   3,   /* field[3] = steps_done */
 };
 static const ProtobufCIntRange wire__worker_heartbeat__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
 {
@@ -3709,7 +3722,7 @@ const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
   "Wire__WorkerHeartbeat",
   "wire",
   sizeof(Wire__WorkerHeartbeat),
-  7,
+  8,
   wire__worker_heartbeat__field_descriptors,
   wire__worker_heartbeat__field_indices_by_name,
   1,  wire__worker_heartbeat__number_ranges,
@@ -6132,7 +6145,7 @@ const ProtobufCMessageDescriptor wire__job_list__descriptor =
   (ProtobufCMessageInit) wire__job_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__member__field_descriptors[13] =
+static const ProtobufCFieldDescriptor wire__member__field_descriptors[17] =
 {
   {
     "worker",
@@ -6290,15 +6303,67 @@ static const ProtobufCFieldDescriptor wire__member__field_descriptors[13] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "busy",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Member, busy),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "peak_memory_bytes",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Member, peak_memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes_sent",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Member, bytes_sent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "messages_sent",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Member, messages_sent),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__member__field_indices_by_name[] = {
   11,   /* field[11] = activity */
+  13,   /* field[13] = busy */
+  15,   /* field[15] = bytes_sent */
   4,   /* field[4] = has_rank */
   2,   /* field[2] = has_stage */
   12,   /* field[12] = kv */
   6,   /* field[6] = layers */
   7,   /* field[7] = leaves */
   8,   /* field[8] = memory */
+  16,   /* field[16] = messages_sent */
+  14,   /* field[14] = peak_memory_bytes */
   5,   /* field[5] = rank */
   3,   /* field[3] = stage */
   1,   /* field[1] = state */
@@ -6310,7 +6375,7 @@ static const ProtobufCIntRange wire__member__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 13, 10 },
-  { 0, 13 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor wire__member__descriptor =
 {
@@ -6320,7 +6385,7 @@ const ProtobufCMessageDescriptor wire__member__descriptor =
   "Wire__Member",
   "wire",
   sizeof(Wire__Member),
-  13,
+  17,
   wire__member__field_descriptors,
   wire__member__field_indices_by_name,
   2,  wire__member__number_ranges,

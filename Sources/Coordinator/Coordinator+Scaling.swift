@@ -78,10 +78,12 @@ extension Coordinator {
             tell(place.worker, .activate(epoch: next.epoch))
         }
         nextReady = [:]
+        sentAt = [:]
         restoring = [:]
         failLogits(.unavailable("the layout has changed; ask again"))
         scheduler = Scheduler(
-            settings: Scheduler.Settings(chunk: settings.chunk, stages: next.layout.stages), epoch: next.epoch)
+            settings: Scheduler.Settings(
+                chunk: settings.chunk, latency: settings.latency, stages: next.layout.stages), epoch: next.epoch)
         let (admitted, refused) = router.replan(places(of: next), keepsRunning: true)
         say("coordinator: plan \(next.epoch): layout \(next.layout) took over")
         for (sequence, shortage) in refused { fail(sequence, problem(shortage)) }

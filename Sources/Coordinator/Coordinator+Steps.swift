@@ -25,6 +25,7 @@ extension Coordinator {
         scheduler?.change(router.takeChanges())
         while let step = scheduler?.next() {
             let frames = Message.step(step).encode()
+            sentAt[step.number] = clock.now
             for place in plan.allPlaces {
                 guard let contact = members[place.worker]?.contact else { continue }
                 servers[contact.server].send(to: contact.peer, frames)
@@ -34,12 +35,15 @@ extension Coordinator {
 
     /// A worker is done with a step; the last stage's rank 0 has its results.
     func stepDone(_ worker: WorkerID, _ done: StepDone) {
-        guard assembly.phase == .active, let plan = assembly.plan, done.epoch == plan.epoch,
-            plan.places.last?.first?.worker == worker
-        else { return }
+        guard assembly.phase == .active, let plan = assembly.plan, done.epoch == plan.epoch else { return }
+        let now = clock.now
+        members[worker]?.trace.add(computed: .microseconds(done.computeMicroseconds), at: now - start)
+        guard plan.places.last?.first?.worker == worker else { return }
+        let took = sentAt.removeValue(forKey: done.number).map { now - $0 } ?? .zero
         do {
             try check(done.results)
-            for progress in try scheduler?.finished(done.number, results: done.results) ?? [] { advance(progress) }
+            let finished = try scheduler?.finished(done.number, results: done.results, took: took) ?? []
+            for progress in finished { advance(progress) }
         } catch {
             let problem = error as? Problem ?? .failed("\(error)")
             return hearWorkerFailure(worker, epoch: done.epoch, problem)

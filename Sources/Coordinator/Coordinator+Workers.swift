@@ -32,6 +32,9 @@ extension Coordinator {
         case .workerHeartbeat(let beat):
             members[worker]?.activity = beat.activity
             members[worker]?.diskTrouble = beat.diskTrouble
+            members[worker]?.peakMemory = beat.peakMemoryBytes
+            members[worker]?.bytesSent = beat.bytesSent
+            members[worker]?.messagesSent = beat.messagesSent
             checkAccounts(worker, beat.kvUsed, epoch: beat.epoch)
         case .stored(let epoch, let keys, let gone):
             guard epoch == assembly.plan?.epoch else { return }
@@ -163,8 +166,10 @@ extension Coordinator {
         let places = plan.allPlaces
         for place in places { tell(place.worker, .activate(epoch: plan.epoch)) }
         scheduler = Scheduler(
-            settings: Scheduler.Settings(chunk: settings.chunk, stages: plan.layout.stages), epoch: plan.epoch)
+            settings: Scheduler.Settings(
+                chunk: settings.chunk, latency: settings.latency, stages: plan.layout.stages), epoch: plan.epoch)
         lastProblem = nil
+        sentAt = [:]
         restoring = [:]
         let (admitted, refused) = router.replan(self.places(of: plan))
         say("coordinator: plan \(plan.epoch): ready, room for \(router.capacity ?? 0) tokens of KV cache")

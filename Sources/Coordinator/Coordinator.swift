@@ -56,6 +56,8 @@ public actor Coordinator {
     var owners: [JobID: Contact] = [:]
     var logitRuns: [LogitRun] = []
     var sequenceNumber: UInt64 = 0
+    /// When the steps that are on their way were sent.
+    var sentAt: [UInt64: ContinuousClock.Instant] = [:]
     var lastProblem: Problem?
     /// Who holds its slice of the next plan.
     var nextReady: [WorkerID: Ready] = [:]
@@ -73,6 +75,10 @@ public actor Coordinator {
         var ready: Ready?
         var diskTrouble = ""
         var wrongBeats = 0
+        var trace = StepTrace()
+        var peakMemory = 0
+        var bytesSent: UInt64 = 0
+        var messagesSent: UInt64 = 0
     }
 
     /// Opens the model and listens.

@@ -30,6 +30,8 @@ public struct CoordinatorSettings: Sendable {
     public var scalesItself: Bool
     /// Tokens of a step while nobody decodes.
     public var chunk: Int
+    /// How long a step may take while somebody decodes.
+    public var latency: Duration
     /// Time between heartbeats; a worker that misses three is out.
     public var heartbeat: Duration
     /// What it says while it runs, a line at a time.
@@ -41,7 +43,8 @@ public struct CoordinatorSettings: Sendable {
         security: Security = .open, insecure: Bool = false,
         layout: Layout? = nil, workers: Int = 1, weightType: WeightType? = nil, kvType: KVType? = nil,
         kvTokens: Int? = nil, scalesItself: Bool = false,
-        chunk: Int = 512, heartbeat: Duration = .seconds(1), log: @escaping @Sendable (String) -> Void = { _ in }
+        chunk: Int = 512, latency: Duration = .milliseconds(250), heartbeat: Duration = .seconds(1),
+        log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.model = model
         self.tokenizer = tokenizer
@@ -56,6 +59,7 @@ public struct CoordinatorSettings: Sendable {
         self.kvTokens = kvTokens
         self.scalesItself = scalesItself
         self.chunk = chunk
+        self.latency = latency
         self.heartbeat = heartbeat
         self.log = log
     }

@@ -175,6 +175,14 @@ public struct ClusterStatus: Hashable, Sendable {
         public var weightBytes: Int
         /// Its KV pool.
         public var kv: KVUse
+        /// The share of its last steps' time that it computed, 0 to 1.
+        public var busy: Double
+        /// The most memory that it ever held, in bytes.
+        public var peakMemory: Int
+        /// Bytes that it sent to other workers since it started.
+        public var bytesSent: UInt64
+        /// Messages that it sent to other workers since it started.
+        public var messagesSent: UInt64
         /// Compute threads.
         public var threads: Int
         /// What it does now: `idle`, `loading 43%`, `step 17: 512 tokens`.
@@ -183,7 +191,8 @@ public struct ClusterStatus: Hashable, Sendable {
         /// A member.
         public init(
             worker: WorkerID, state: String, stage: Int?, rank: Int?, layers: Range<Int>?, leaves: Range<Int>?,
-            memory: Int, weightBytes: Int, kv: KVUse = KVUse(), threads: Int, activity: String
+            memory: Int, weightBytes: Int, kv: KVUse = KVUse(), busy: Double = 0, peakMemory: Int = 0,
+            bytesSent: UInt64 = 0, messagesSent: UInt64 = 0, threads: Int, activity: String
         ) {
             self.worker = worker
             self.state = state
@@ -194,6 +203,10 @@ public struct ClusterStatus: Hashable, Sendable {
             self.memory = memory
             self.weightBytes = weightBytes
             self.kv = kv
+            self.busy = busy
+            self.peakMemory = peakMemory
+            self.bytesSent = bytesSent
+            self.messagesSent = messagesSent
             self.threads = threads
             self.activity = activity
         }

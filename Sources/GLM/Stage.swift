@@ -8,7 +8,7 @@ import Threads
 ///
 /// Values have one defined order of operations that no layout changes (docs/kernels.md), so the same tokens give the
 /// same bits whether one stage of one rank computes them or many. One thread calls it at a time; it has a team of its own.
-public final class Stage: @unchecked Sendable {  // handed from the thread that loads it to the one that runs it, never shared
+public final class Stage: @unchecked Sendable {  // handed from the thread that loads it to the one that runs it
     /// What a step leaves behind.
     public enum Output {
         /// Hidden states [tokens, hidden] for the next stage; valid until the next step.

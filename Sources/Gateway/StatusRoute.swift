@@ -34,7 +34,9 @@ extension ClusterStatus.Member {
             "worker": .string(worker.name), "state": .string(state), "stage": stage.map { .integer($0) } ?? .null,
             "rank": rank.map { .integer($0) } ?? .null, "layers": range(layers), "leaves": range(leaves),
             "memory_bytes": .integer(memory), "weight_bytes": .integer(weightBytes),
-            "kv": kv.json, "threads": .integer(threads), "activity": .string(activity),
+            "kv": kv.json, "busy": .real(busy), "peak_memory_bytes": .integer(peakMemory),
+            "bytes_sent": .integer(bytesSent), "messages_sent": .integer(messagesSent), "threads": .integer(threads),
+            "activity": .string(activity),
         ])
     }
 }

@@ -8,17 +8,18 @@ public import Core
 public struct Scheduler: Sendable {
     /// How steps are cut.
     public struct Settings: Hashable, Sendable {
-        /// Tokens of a step while nobody decodes.
+        /// Tokens of a step at most.
         public var chunk: Int
-        /// Tokens of a step while somebody does: what the others' next token waits for.
-        public var sharedChunk: Int
+        /// How long a step may take while somebody decodes: their next token waits for it. While nobody does, ten times as long:
+        /// who comes or cancels waits for it.
+        public var latency: Duration
         /// Stages of the plan: so many steps are in flight at once.
         public var stages: Int
 
-        /// Steps of `chunk` tokens, a quarter of it while somebody decodes.
-        public init(chunk: Int = 512, stages: Int = 1) {
+        /// Steps of at most `chunk` tokens, and fewer where they would take longer than `latency`.
+        public init(chunk: Int = 512, latency: Duration = .milliseconds(250), stages: Int = 1) {
             self.chunk = max(1, chunk)
-            self.sharedChunk = max(1, chunk / 4)
+            self.latency = latency
             self.stages = max(1, stages)
         }
     }
@@ -74,11 +75,17 @@ public struct Scheduler: Sendable {
     private var running: [Running] = []
     private var changes: [KVChange] = []
     private var inFlight: [Step] = []
+    /// Tokens of prompts in a step now: while somebody decodes, and while nobody does.
+    public private(set) var sharedChunk: Int
+    /// The same while nobody decodes.
+    public private(set) var soloChunk: Int
 
     /// No sequences yet.
     public init(settings: Settings, epoch: UInt32) {
         self.settings = settings
         self.epoch = epoch
+        sharedChunk = max(1, settings.chunk / 4)
+        soloChunk = settings.chunk
     }
 
     /// Whether nobody runs and nothing is on its way.
@@ -144,7 +151,7 @@ public struct Scheduler: Sendable {
     /// Chunks of prompts: equal shares of the budget, so that a short prompt does not wait for a long one.
     private mutating func prefills() -> [Segment] {
         let decoding = running.count { $0.isDecoding }
-        var budget = decoding > 0 ? settings.sharedChunk : settings.chunk
+        var budget = decoding > 0 ? sharedChunk : soloChunk
         var waiting = running.count { $0.isPrefilling && !$0.hasOwnChunk }
         var segments: [Segment] = []
         for index in running.indices where running[index].isPrefilling {
@@ -170,12 +177,35 @@ public struct Scheduler: Sendable {
         return segments
     }
 
-    /// Step `number` left the last stage with these results.
+    /// The fewest tokens of prompts that a step is cut down to, so that a prompt always advances.
+    private static let leastChunk = 16
+
+    /// Makes the next prompts' chunks larger or smaller by how long one took.
+    private mutating func adapt(to took: Duration, _ step: Step) {
+        let prompts = step.segments.reduce(0) { $0 + ($1.tokens.count > 1 ? $1.tokens.count : 0) }
+        guard prompts > 0, took > .zero else { return }
+        let isShared = step.segments.contains { $0.tokens.count == 1 }
+        let limit = isShared ? settings.latency : settings.latency * 10
+        let fits = Double(prompts) * (limit / took)
+        func next(_ chunk: Int) -> Int {
+            let least = min(Self.leastChunk, settings.chunk)
+            // A step that was not full says nothing about larger ones.
+            let wish =
+                fits < Double(chunk) ? fits : prompts * 2 >= chunk ? min(fits, Double(chunk) * 1.5) : Double(chunk)
+            return min(max(Int(wish), least), settings.chunk)
+        }
+        if isShared { sharedChunk = next(sharedChunk) } else { soloChunk = next(soloChunk) }
+    }
+
+    /// Step `number` left the last stage with these results, `took` after it was made.
     ///
     /// - Throws: when a result that the step asked for is missing.
-    public mutating func finished(_ number: UInt64, results: [SegmentResult]) throws -> [Progress] {
+    public mutating func finished(
+        _ number: UInt64, results: [SegmentResult], took: Duration = .zero
+    ) throws -> [Progress] {
         guard let at = inFlight.firstIndex(where: { $0.number == number }) else { return [] }
         let step = inFlight.remove(at: at)
+        adapt(to: took, step)
         var bySequence: [SequenceID: SegmentResult] = [:]
         for result in results { bySequence[result.sequence] = result }
         var progress: [Progress] = []

@@ -29,6 +29,15 @@ public enum Topology {
         return min(available, max(0, group.limit - group.used))
     }
 
+    /// The most memory that this process has held so far, in bytes.
+    public static func peakMemory() -> Int {
+        for line in lines(of: "/proc/self/status") where line.hasPrefix("VmHWM:") {
+            let words = line.split { $0 == " " || $0 == "\t" }
+            if words.count >= 2, let kilobytes = Int(words[1]) { return kilobytes * 1024 }
+        }
+        return 0
+    }
+
     /// The numbers in `0-3,8,10-11`.
     static func list(_ text: some StringProtocol) -> [Int] {
         text.split(separator: ",").flatMap { part -> [Int] in

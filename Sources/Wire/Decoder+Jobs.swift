@@ -93,6 +93,7 @@ extension Decoder {
         var members: [ClusterStatus.Member] = []
         for i in 0..<(try count(UInt64(status.n_members), most: Self.mostMembers)) {
             let member = try the(status.members[i])
+            guard (0...1).contains(member.busy) else { throw Problem.invalid("message: busy \(member.busy)") }
             members.append(
                 ClusterStatus.Member(
                     worker: WorkerID(try name(member.worker)), state: try name(member.state),
@@ -100,6 +101,8 @@ extension Decoder {
                     rank: member.has_rank != 0 ? try small(member.rank) : nil, layers: try range(member.layers),
                     leaves: try range(member.leaves), memory: try count(member.memory),
                     weightBytes: try count(member.weight_bytes), kv: try use(the(member.kv)),
+                    busy: member.busy, peakMemory: try count(member.peak_memory_bytes), bytesSent: member.bytes_sent,
+                    messagesSent: member.messages_sent,
                     threads: try small(member.threads),
                     activity: try name(member.activity)))
         }

@@ -52,7 +52,7 @@ extension Decoder {
         WorkerHeartbeat(
             epoch: beat.epoch, activity: try name(beat.activity), kvUsed: try count(beat.kv_used),
             stepsDone: beat.steps_done, bytesSent: beat.bytes_sent, messagesSent: beat.messages_sent,
-            diskTrouble: try text(beat.disk_trouble))
+            diskTrouble: try text(beat.disk_trouble), peakMemoryBytes: try count(beat.peak_memory_bytes))
     }
 
     func fetch(_ fetch: Wire__Fetch) throws -> Fetch {

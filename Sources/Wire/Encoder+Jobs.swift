@@ -126,6 +126,10 @@ extension Encoder {
         made.pointee.memory = UInt64(clamping: member.memory)
         made.pointee.weight_bytes = UInt64(clamping: member.weightBytes)
         made.pointee.kv = use(member.kv)
+        made.pointee.busy = member.busy
+        made.pointee.peak_memory_bytes = UInt64(clamping: member.peakMemory)
+        made.pointee.bytes_sent = member.bytesSent
+        made.pointee.messages_sent = member.messagesSent
         made.pointee.threads = UInt32(clamping: member.threads)
         made.pointee.activity = arena.place(text: member.activity)
         return made

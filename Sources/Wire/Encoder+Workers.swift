@@ -67,6 +67,7 @@ extension Encoder {
         made.pointee.steps_done = beat.stepsDone
         made.pointee.bytes_sent = beat.bytesSent
         made.pointee.messages_sent = beat.messagesSent
+        made.pointee.peak_memory_bytes = UInt64(clamping: beat.peakMemoryBytes)
         made.pointee.disk_trouble = arena.place(text: beat.diskTrouble)
         return made
     }

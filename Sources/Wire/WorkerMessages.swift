@@ -99,11 +99,13 @@ public struct WorkerHeartbeat: Sendable, Hashable {
     public var messagesSent: UInt64
     /// What is wrong with its disk, or an empty text.
     public var diskTrouble: String
+    /// The most memory that its process ever held.
+    public var peakMemoryBytes: Int
 
     /// A heartbeat.
     public init(
         epoch: UInt32, activity: String, kvUsed: Int = 0, stepsDone: UInt64 = 0, bytesSent: UInt64 = 0,
-        messagesSent: UInt64 = 0, diskTrouble: String = ""
+        messagesSent: UInt64 = 0, diskTrouble: String = "", peakMemoryBytes: Int = 0
     ) {
         self.epoch = epoch
         self.activity = activity
@@ -112,6 +114,7 @@ public struct WorkerHeartbeat: Sendable, Hashable {
         self.bytesSent = bytesSent
         self.messagesSent = messagesSent
         self.diskTrouble = diskTrouble
+        self.peakMemoryBytes = peakMemoryBytes
     }
 }
 

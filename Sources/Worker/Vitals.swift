@@ -1,4 +1,5 @@
 import Synchronization
+import Threads
 import Wire
 
 /// What a heartbeat says: the engine's thread writes it, the control thread reads it.
@@ -32,7 +33,8 @@ final class Vitals: Sendable {
         state.withLock {
             WorkerHeartbeat(
                 epoch: $0.epoch, activity: $0.activity, kvUsed: $0.kvUsed, stepsDone: $0.stepsDone,
-                bytesSent: bytesSent, messagesSent: messagesSent, diskTrouble: $0.diskTrouble)
+                bytesSent: bytesSent, messagesSent: messagesSent, diskTrouble: $0.diskTrouble,
+                peakMemoryBytes: Topology.peakMemory())
         }
     }
 }

@@ -98,12 +98,14 @@ struct JobFollower {
     private var tokens: [JSONValue] = []
     private var end: JSONValue?
 
-    init(client: GatewayClient, job: String, writesText: Bool, isChat: Bool) {
+    init(
+        client: GatewayClient, job: String, writesText: Bool, isChat: Bool, label: String = "reading the prompt:"
+    ) {
         self.client = client
         self.job = job
         self.writesText = writesText
         skipsNewline = isChat
-        progress = ProgressLine("reading the prompt:", unit: "tokens")
+        progress = ProgressLine(label, unit: "tokens")
     }
 
     /// Waits for the end; returns the whole answer for programs.

@@ -32,10 +32,10 @@ struct Status: AsyncParsableCommand {
         let members = status["members"]?.elements ?? []
         guard !members.isEmpty else { return page + "no members; start workers with `glm worker`\n" }
         let header = [
-            "WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "MEMORY", "WEIGHTS", "KV CACHE", "THREADS",
+            "WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "MEMORY", "WEIGHTS", "KV CACHE", "BUSY", "THREADS",
             "ACTIVITY",
         ]
-        return page + "\n" + Terminal.table(header, members.map(row), right: [2, 3, 6, 7, 8, 9])
+        return page + "\n" + Terminal.table(header, members.map(row), right: [2, 3, 6, 7, 8, 9, 10])
     }
 
     private static func row(_ member: JSONValue) -> [String] {
@@ -50,7 +50,7 @@ struct Status: AsyncParsableCommand {
             member["worker"]?.string ?? "?", member["state"]?.string ?? "?",
             member["stage"]?.integer.map { "\($0)" } ?? "-", member["rank"]?.integer.map { "\($0)" } ?? "-",
             range("layers"), range("leaves"), bytes("memory_bytes"), bytes("weight_bytes"),
-            KVMap.inUse(member["kv"]),
+            KVMap.inUse(member["kv"]), "\(Int(((member["busy"]?.double ?? 0) * 100).rounded()))%",
             "\(member["threads"]?.integer ?? 0)", member["activity"]?.string ?? "",
         ]
     }

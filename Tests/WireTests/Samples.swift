@@ -40,7 +40,7 @@ enum Samples {
         .workerHeartbeat(
             WorkerHeartbeat(
                 epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, stepsDone: 17, bytesSent: .max, messagesSent: 3,
-                diskTrouble: "full")),
+                diskTrouble: "full", peakMemoryBytes: 1 << 30)),
         .fetch(request: 3, Fetch(tensor: "model.layers.0.mlp.up.weight", rows: 0..<128, columns: 64..<96)),
         .fetch(request: 4, Fetch(tensor: "model.norm.weight", rows: 0..<1)),
         .goodbye,
@@ -141,7 +141,8 @@ enum Samples {
                         memory: 1 << 30, weightBytes: 5,
                         kv: KVUse(
                             pages: 6, used: 5, idle: 4, pageBytes: 3, stored: 2, slotPages: [1, 0], slotReuses: [0, 9],
-                            trouble: "full"), threads: 8, activity: "idle"),
+                            trouble: "full"), busy: 0.5, peakMemory: 7, bytesSent: .max, messagesSent: 3,
+                        threads: 8, activity: "idle"),
                     ClusterStatus.Member(
                         worker: WorkerID("b"), state: "spare", stage: nil, rank: nil, layers: nil, leaves: nil,
                         memory: 0, weightBytes: 0, threads: 1, activity: ""),

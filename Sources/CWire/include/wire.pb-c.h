@@ -428,10 +428,11 @@ struct  Wire__WorkerHeartbeat
    * What is wrong with its disk, if anything.
    */
   char *disk_trouble;
+  uint64_t peak_memory_bytes;
 };
 #define WIRE__WORKER_HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_heartbeat__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0 }
 
 
 /*
@@ -943,10 +944,14 @@ struct  Wire__Member
   uint32_t threads;
   char *activity;
   Wire__KvUse *kv;
+  double busy;
+  uint64_t peak_memory_bytes;
+  uint64_t bytes_sent;
+  uint64_t messages_sent;
 };
 #define WIRE__MEMBER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__member__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, (char *)protobuf_c_empty_string, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, (char *)protobuf_c_empty_string, NULL, 0, 0, 0, 0 }
 
 
 /*

@@ -29,6 +29,21 @@ struct EvalNeedle: AsyncParsableCommand {
     @Option(help: "Also write a picture of the table to this file.")
     var svg: String?
 
+    @Option(help: "Start a cluster of this layout for the evaluation, and end it afterwards.")
+    var layout: String?
+
+    @Option(help: "The model of that cluster; the needle model, made on the spot, unless given.")
+    var model: String?
+
+    @Option(help: "Weights in memory of that cluster: f32, bf16, f16, q8 or q4.")
+    var type: String?
+
+    @Option(name: .customLong("kv-type"), help: "Keys and values in memory of that cluster: f32, f16, q8 or q4.")
+    var kvType: String?
+
+    @Option(name: .customLong("kv-memory"), help: "Memory of each worker's KV pool of that cluster, like 100M.")
+    var kvMemory: String?
+
     @OptionGroup var gateway: GatewayOptions
 
     func run() async throws {
@@ -36,7 +51,25 @@ struct EvalNeedle: AsyncParsableCommand {
             throw Problem.invalid("--depths \(depths): the model knows \(Haystack.keys.count) keys; use 1 to that")
         }
         let lengths = try lengthsAsked()
-        let client = NeedleClient(gateway: try gateway.client())
+        guard layout != nil || model != nil || kvType != nil || kvMemory != nil || type != nil else {
+            return try await evaluate(lengths, gateway: try gateway.client())
+        }
+        let own = try await EvaluationCluster.start(
+            layout: layout ?? "2x2", model: model,
+            flags: [("--kv-type", kvType), ("--kv-memory", kvMemory), ("--type", type)].flatMap { flag, value in
+                value.map { [flag, $0] } ?? []
+            })
+        do {
+            try await Interrupt.cancelling { [self] in try await evaluate(lengths, gateway: own.client()) }
+            await own.stop()
+        } catch {
+            await own.stop()
+            throw error
+        }
+    }
+
+    private func evaluate(_ lengths: [Int], gateway: GatewayClient) async throws {
+        let client = NeedleClient(gateway: gateway, label: "reading:")
         let start = ContinuousClock.now
         let bytesPerToken = try await client.bytesPerToken(seed: seed)
         var progress = ProgressLine("asking", unit: "questions")
@@ -49,8 +82,10 @@ struct EvalNeedle: AsyncParsableCommand {
             }
         }
         progress.clear()
+        let (layout, workers) = try await client.workers()
         let report = NeedleReport(
-            model: try await client.modelName(), found: cells.filter(\.found).count, total: cells.count,
+            model: try await client.modelName(), layout: layout, workers: workers, found: cells.filter(\.found).count,
+            total: cells.count,
             seconds: start.duration(to: .now) / .seconds(1), cells: cells)
         if let svg { try write(report.svg, to: svg) }
         if json {

@@ -6,6 +6,8 @@ struct NeedleReport: Codable {
         var length: Int
         /// The length that the gateway counted.
         var promptTokens: Int
+        /// Those of them that were found in the cache.
+        var cachedTokens: Int
         /// Where the fact stood, 0 to 1.
         var depth: Double
         /// Its key.
@@ -22,11 +24,40 @@ struct NeedleReport: Codable {
         enum CodingKeys: String, CodingKey {
             case length, depth, key, expected, answer, found, seconds
             case promptTokens = "prompt_tokens"
+            case cachedTokens = "cached_tokens"
+        }
+    }
+
+    /// What a worker took.
+    struct Worker: Codable {
+        /// Its name.
+        var worker: String
+        /// Bytes of its KV pool.
+        var kvPoolBytes: Int
+        /// Bytes of it that are in use at the end.
+        var kvUsedBytes: Int
+        /// The most memory that it held.
+        var peakMemoryBytes: Int
+        /// Bytes that it sent to other workers.
+        var bytesSent: Int
+        /// The share of its last steps' time that it computed.
+        var busy: Double
+
+        enum CodingKeys: String, CodingKey {
+            case worker, busy
+            case kvPoolBytes = "kv_pool_bytes"
+            case kvUsedBytes = "kv_used_bytes"
+            case peakMemoryBytes = "peak_memory_bytes"
+            case bytesSent = "bytes_sent"
         }
     }
 
     /// The model's name.
     var model: String
+    /// The grid that answered.
+    var layout: String
+    /// Its workers.
+    var workers: [Worker]
     /// Right answers.
     var found: Int
     /// Questions.
@@ -61,7 +92,10 @@ struct NeedleReport: Codable {
                 "\nmissed: \(cell.key)=\(cell.expected) at \(percent(cell.depth)) of \(grouped(cell.length)) tokens, "
             text += "answered \"\(cell.answer)\""
         }
-        return text + "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model)"
+        let most = workers.map(\.peakMemoryBytes).max() ?? 0
+        let sent = workers.reduce(0) { $0 + $1.bytesSent }
+        text += "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model), layout \(layout)"
+        return text + "; at most \(Terminal.bytes(most)) a worker, \(Terminal.bytes(sent)) between workers"
     }
 
     /// The same as a heat map.
