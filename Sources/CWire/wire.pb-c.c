@@ -2919,7 +2919,7 @@ const ProtobufCMessageDescriptor wire__range__descriptor =
   (ProtobufCMessageInit) wire__range__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[8] =
+static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[9] =
 {
   {
     "worker",
@@ -3017,12 +3017,25 @@ static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[8] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv_spill_bytes",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHello, kv_spill_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_hello__field_indices_by_name[] = {
   3,   /* field[3] = data_endpoint */
   4,   /* field[4] = data_public_key */
   6,   /* field[6] = instruction_set */
   7,   /* field[7] = kv_memory_bytes */
+  8,   /* field[8] = kv_spill_bytes */
   2,   /* field[2] = memory_bytes */
   5,   /* field[5] = model_digest */
   1,   /* field[1] = threads */
@@ -3031,7 +3044,7 @@ static const unsigned wire__worker_hello__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__worker_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
 {
@@ -3041,7 +3054,7 @@ const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
   "Wire__WorkerHello",
   "wire",
   sizeof(Wire__WorkerHello),
-  8,
+  9,
   wire__worker_hello__field_descriptors,
   wire__worker_hello__field_indices_by_name,
   1,  wire__worker_hello__number_ranges,
@@ -3600,7 +3613,7 @@ const ProtobufCMessageDescriptor wire__step_done__descriptor =
   (ProtobufCMessageInit) wire__step_done__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[8] =
+static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[9] =
 {
   {
     "epoch",
@@ -3698,12 +3711,25 @@ static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv_spilled",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHeartbeat, kv_spilled),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_heartbeat__field_indices_by_name[] = {
   1,   /* field[1] = activity */
   4,   /* field[4] = bytes_sent */
   6,   /* field[6] = disk_trouble */
   0,   /* field[0] = epoch */
+  8,   /* field[8] = kv_spilled */
   2,   /* field[2] = kv_used */
   5,   /* field[5] = messages_sent */
   7,   /* field[7] = peak_memory_bytes */
@@ -3712,7 +3738,7 @@ static const unsigned wire__worker_heartbeat__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__worker_heartbeat__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
 {
@@ -3722,7 +3748,7 @@ const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
   "Wire__WorkerHeartbeat",
   "wire",
   sizeof(Wire__WorkerHeartbeat),
-  8,
+  9,
   wire__worker_heartbeat__field_descriptors,
   wire__worker_heartbeat__field_indices_by_name,
   1,  wire__worker_heartbeat__number_ranges,
@@ -4178,7 +4204,7 @@ const ProtobufCMessageDescriptor wire__peer__descriptor =
   (ProtobufCMessageInit) wire__peer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[10] =
+static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[11] =
 {
   {
     "epoch",
@@ -4300,11 +4326,24 @@ static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[10] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "kv_memory_pages",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Assignment, kv_memory_pages),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__assignment__field_indices_by_name[] = {
   6,   /* field[6] = digest */
   0,   /* field[0] = epoch */
   9,   /* field[9] = in_background */
+  10,   /* field[10] = kv_memory_pages */
   8,   /* field[8] = kv_pages */
   7,   /* field[7] = kv_type */
   1,   /* field[1] = layout */
@@ -4317,7 +4356,7 @@ static const ProtobufCIntRange wire__assignment__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 8, 6 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor wire__assignment__descriptor =
 {
@@ -4327,7 +4366,7 @@ const ProtobufCMessageDescriptor wire__assignment__descriptor =
   "Wire__Assignment",
   "wire",
   sizeof(Wire__Assignment),
-  10,
+  11,
   wire__assignment__field_descriptors,
   wire__assignment__field_indices_by_name,
   2,  wire__assignment__number_ranges,
@@ -6392,7 +6431,7 @@ const ProtobufCMessageDescriptor wire__member__descriptor =
   (ProtobufCMessageInit) wire__member__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__kv_use__field_descriptors[9] =
+static const ProtobufCFieldDescriptor wire__kv_use__field_descriptors[10] =
 {
   {
     "pages",
@@ -6502,6 +6541,18 @@ static const ProtobufCFieldDescriptor wire__kv_use__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "spilled",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__KvUse, spilled),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__kv_use__field_indices_by_name[] = {
   4,   /* field[4] = has_store */
@@ -6510,6 +6561,7 @@ static const unsigned wire__kv_use__field_indices_by_name[] = {
   0,   /* field[0] = pages */
   6,   /* field[6] = slot_pages */
   7,   /* field[7] = slot_reuses */
+  9,   /* field[9] = spilled */
   5,   /* field[5] = stored */
   8,   /* field[8] = trouble */
   1,   /* field[1] = used */
@@ -6517,7 +6569,7 @@ static const unsigned wire__kv_use__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__kv_use__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor wire__kv_use__descriptor =
 {
@@ -6527,7 +6579,7 @@ const ProtobufCMessageDescriptor wire__kv_use__descriptor =
   "Wire__KvUse",
   "wire",
   sizeof(Wire__KvUse),
-  9,
+  10,
   wire__kv_use__field_descriptors,
   wire__kv_use__field_indices_by_name,
   1,  wire__kv_use__number_ranges,

@@ -12,21 +12,33 @@ public struct Offer: Hashable, Sendable {
     public var host: String
     /// Bytes that its KV pool may take, or nil for what its weights leave.
     public var kvMemory: Int?
+    /// Bytes of a file that its KV pool may take besides: slower.
+    public var kvSpill: Int
 
     /// An offer.
-    public init(worker: WorkerID, memory: Int, threads: Int, host: String = "", kvMemory: Int? = nil) {
+    public init(
+        worker: WorkerID, memory: Int, threads: Int, host: String = "", kvMemory: Int? = nil,
+        kvSpill: Int = 0
+    ) {
         self.worker = worker
         self.memory = memory
         self.threads = threads
         self.host = host
         self.kvMemory = kvMemory
+        self.kvSpill = kvSpill
     }
 }
 
 extension Offer {
-    /// Bytes for KV cache beside `weightBytes` of weights: a tenth of what is left stays free for activations and messages.
-    public func kvBytes(besideWeights weightBytes: Int) -> Int {
+    /// Bytes of memory for KV cache beside `weightBytes` of weights: a tenth of what is left stays free for activations and
+    /// messages.
+    public func kvMemoryBytes(besideWeights weightBytes: Int) -> Int {
         kvMemory ?? max(0, memory - weightBytes) / 10 * 9
+    }
+
+    /// Bytes for KV cache beside `weightBytes` of weights, in memory and in a file.
+    public func kvBytes(besideWeights weightBytes: Int) -> Int {
+        kvMemoryBytes(besideWeights: weightBytes) + kvSpill
     }
 }
 

@@ -14,6 +14,7 @@ extension Coordinator {
         if settings.kvTokens == nil {
             remedies += smallerType(for: shortage.neededTokens)
             remedies += moreWorkers(for: shortage.neededTokens)
+            remedies.append("a --kv-spill file on the workers' disks")
         } else {
             remedies.append("a larger --kv-tokens")
         }
@@ -79,6 +80,7 @@ extension Coordinator {
         var pools: [WorkerID: KVUse] = [:]
         for (place, use) in zip(plan.allPlaces, router.uses()) {
             var use = use
+            use.spilled = members[place.worker]?.kvSpilled ?? 0
             use.trouble = members[place.worker]?.diskTrouble ?? ""
             pools[place.worker] = use
         }

@@ -32,6 +32,7 @@ extension Coordinator {
         case .workerHeartbeat(let beat):
             members[worker]?.activity = beat.activity
             members[worker]?.diskTrouble = beat.diskTrouble
+            members[worker]?.kvSpilled = beat.kvSpilled
             members[worker]?.peakMemory = beat.peakMemoryBytes
             members[worker]?.bytesSent = beat.bytesSent
             members[worker]?.messagesSent = beat.messagesSent
@@ -80,7 +81,7 @@ extension Coordinator {
         send(contact, .welcome(Welcome(heartbeatInterval: settings.heartbeat, model: card.name)))
         let offer = Offer(
             worker: worker, memory: hello.memoryBytes, threads: hello.threads, host: Self.host(of: hello.dataEndpoint),
-            kvMemory: hello.kvMemoryBytes)
+            kvMemory: hello.kvMemoryBytes, kvSpill: hello.kvSpillBytes)
         let actions = assembly.joined(offer)
         say("coordinator: worker \(worker) joined with \(hello.threads) threads; \(stateInWords)")
         act(actions)
@@ -126,7 +127,7 @@ extension Coordinator {
     }
 
     private func assign(_ plan: Plan, inBackground: Bool = false) {
-        let kvPages: [WorkerID: Int]
+        let kvPages: [WorkerID: (pages: Int, memory: Int)]
         do {
             kvPages = try plan.kvPages(description, kvType: kvType, kvTokens: settings.kvTokens) {
                 assembly.offer(of: $0)
@@ -157,7 +158,8 @@ extension Coordinator {
                     Assignment(
                         epoch: plan.epoch, layout: plan.layout, slice: place.slice, peers: peers,
                         modelDescription: encodedDescription, weightType: settings.weightType, kvType: settings.kvType,
-                        kvPages: kvPages[place.worker] ?? 0, digest: card.digest,
+                        kvPages: kvPages[place.worker]?.pages ?? 0, kvMemoryPages: kvPages[place.worker]?.memory ?? 0,
+                        digest: card.digest,
                         isInBackground: inBackground)))
         }
     }

@@ -77,6 +77,7 @@ public actor Coordinator {
         var wrongBeats = 0
         var trace = StepTrace()
         var peakMemory = 0
+        var kvSpilled = 0
         var bytesSent: UInt64 = 0
         var messagesSent: UInt64 = 0
     }

@@ -33,15 +33,15 @@ extension ModelNeeds {
 }
 
 extension Plan {
-    /// Pages of the KV pool of every worker.
+    /// Pages of the KV pool of every worker, and how many of them are memory.
     ///
     /// With `kvTokens` each has its part of so many tokens, else what its memory holds; more than four whole contexts, or 65,536
     /// tokens, is not reserved.
     func kvPages(
         _ description: ModelDescription, kvType: KVType, kvTokens: Int?, offer: (WorkerID) -> Offer?
-    ) throws -> [WorkerID: Int] {
+    ) throws -> [WorkerID: (pages: Int, memory: Int)] {
         let most = kvTokens ?? max(description.configuration.contextLength.multipliedClamping(by: 4), 65_536)
-        var pages: [WorkerID: Int] = [:]
+        var pages: [WorkerID: (pages: Int, memory: Int)] = [:]
         for place in allPlaces {
             let share = Stage.kvShare(description.configuration, slice: place.slice)
             let pageBytes = Stage.kvPageBytes(description.configuration, slice: place.slice, kvType: kvType)
@@ -53,7 +53,9 @@ extension Plan {
                     "layout \(layout) does not fit: worker \(place.worker) has \(inWords(bytes: free)) for KV cache beside \(inWords(bytes: place.weightBytes)) of weights, and a page takes \(inWords(bytes: pageBytes)); give it more --memory or add workers"
                 )
             }
-            pages[place.worker] = own
+            let memory = offer(place.worker)?.kvMemoryBytes(besideWeights: place.weightBytes) ?? 0
+            let isSpilled = kvTokens == nil && offer(place.worker)?.kvSpill ?? 0 > 0
+            pages[place.worker] = (own, isSpilled ? min(own, memory / max(pageBytes, 1)) : own)
         }
         return pages
     }

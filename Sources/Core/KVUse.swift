@@ -6,6 +6,8 @@ public struct KVUse: Hashable, Sendable {
     public var used: Int
     /// Of those in use, kept for the next prompt that begins alike; they are given up when their room is wanted.
     public var idle: Int
+    /// Of those in use, in a file on its disk because memory is full: slower.
+    public var spilled: Int
     /// Bytes of a page.
     public var pageBytes: Int
     /// Places of sequences on its disk (64 tokens each), or nil when it keeps none there.
@@ -19,12 +21,14 @@ public struct KVUse: Hashable, Sendable {
 
     /// A pool.
     public init(
-        pages: Int = 0, used: Int = 0, idle: Int = 0, pageBytes: Int = 0, stored: Int? = nil, slotPages: [Int] = [],
+        pages: Int = 0, used: Int = 0, idle: Int = 0, spilled: Int = 0, pageBytes: Int = 0, stored: Int? = nil,
+        slotPages: [Int] = [],
         slotReuses: [Int] = [], trouble: String = ""
     ) {
         self.pages = pages
         self.used = used
         self.idle = idle
+        self.spilled = spilled
         self.pageBytes = pageBytes
         self.stored = stored
         self.slotPages = slotPages

@@ -40,6 +40,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     public var kvPages: Int { pool.capacity }
     /// Pages of the KV pool that are in use.
     public var kvPagesUsed: Int { pool.used }
+    /// Pages of the KV pool in use that are a file's.
+    public var kvPagesSpilled: Int { pool.spilled }
     /// Bytes of a page.
     public var kvPageBytes: Int { pool.pageBytes }
 
@@ -49,9 +51,10 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     ///   - type: The weights' type in memory; nil keeps what the checkpoint has.
     ///   - kvType: How keys and values are held; nil takes what goes with the weights.
     ///   - kvPages: Pages of the KV pool; see `kvShare` for how many a sequence takes.
+    ///   - kvMemoryPages: How many of those are memory, nil for all; the others are a file's in `spillFolder`.
     public init(
         description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvType: KVType? = nil,
-        kvPages: Int, threads: Int, progress: (Double) -> Void
+        kvPages: Int, kvMemoryPages: Int? = nil, spillFolder: String? = nil, threads: Int, progress: (Double) -> Void
     ) throws {
         let configuration = description.configuration
         let team = Team(size: threads, name: "glm-compute")
@@ -75,7 +78,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         }
         pool = try PagePool(
             layers: slice.layers.count, share: slots.share,
-            halfBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType), pages: kvPages)
+            halfBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType), pages: kvPages,
+            memoryPages: kvMemoryPages, spillFolder: spillFolder)
         rotary = RotaryTable(
             base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim, scaling: configuration.ropeScaling)
         let group = configuration.heads / configuration.kvHeads

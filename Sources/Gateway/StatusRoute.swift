@@ -46,7 +46,8 @@ extension KVUse {
     var json: JSONValue {
         .record([
             "capacity_bytes": .integer(pages * pageBytes), "used_bytes": .integer(used * pageBytes),
-            "idle_bytes": .integer(idle * pageBytes), "page_bytes": .integer(pageBytes), "pages": .integer(pages),
+            "idle_bytes": .integer(idle * pageBytes),
+            "spilled_bytes": .integer(spilled * pageBytes), "page_bytes": .integer(pageBytes), "pages": .integer(pages),
             "pages_used": .integer(used), "pages_idle": .integer(idle),
             "places_on_disk": stored.map { .integer($0) } ?? .null,
             "slot_pages": .array(slotPages.map { .integer($0) }),

@@ -24,5 +24,36 @@ public final class MemoryRegion: @unchecked Sendable {
         self.byteCount = size
     }
 
+    /// Reserves `byteCount` bytes of memory and `spillBytes` behind them that are a file's in `folder`: the system keeps in
+    /// memory what it has room for.
+    ///
+    /// The file has no name and is as large as it will be from the beginning, so that a full disk is an error here and not a
+    /// crash later.
+    public convenience init(byteCount: Int, spillBytes: Int, folder: String?) throws {
+        try self.init(byteCount: byteCount + spillBytes)
+        guard spillBytes > 0 else { return }
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let start = (byteCount + page - 1) / page * page
+        guard start == byteCount, let folder else {
+            throw Problem.failed("a spill file needs a folder and whole pages of memory before it")
+        }
+        try PageShelf.make(folder)
+        var template = Array("\(folder)/spill-XXXXXX".utf8CString)
+        let file = mkstemp(&template)
+        guard file >= 0 else { throw PageFile.failure("making a file in \(folder)") }
+        defer { close(file) }
+        unlink(template)
+        let code = posix_fallocate(file, 0, spillBytes)
+        guard code == 0 else {
+            throw Problem.failed(
+                "the disk has no room for \(spillBytes) bytes of KV pages in \(folder): \(String(cString: strerror(code))); use a smaller --kv-spill or another --cache"
+            )
+        }
+        let flags = MAP_SHARED | MAP_FIXED
+        guard mmap(base + byteCount, spillBytes, PROT_READ | PROT_WRITE, flags, file, 0) != MAP_FAILED else {
+            throw PageFile.failure("mapping a file in \(folder)")
+        }
+    }
+
     deinit { munmap(base, byteCount) }
 }

@@ -14,7 +14,9 @@ public final class PagePool {
     /// Bytes of one page.
     public let pageBytes: Int
     /// Pages in use.
-    public var used: Int { next - free.count }
+    public var used: Int { next - free.count - freeSpilled.count }
+    /// Pages in use that are a file's: slower, where the system has no memory for them.
+    public var spilled: Int { max(0, next - memoryPages) - freeSpilled.count }
 
     /// What a sequence reads: by KV head and place, -1 where another worker holds the page.
     private struct Table {
@@ -35,7 +37,10 @@ public final class PagePool {
     private let memory: MemoryRegion
     private let halfBytes: Int
     private let pins = PagePins()
+    /// Pages of memory come first, the file's behind them.
+    private let memoryPages: Int
     private var free: [Int] = []
+    private var freeSpilled: [Int] = []
     /// Pages that were dropped while the disk's thread had them: free when it lets go.
     private var lingering: [Int] = []
     private var next = 0
@@ -43,12 +48,22 @@ public final class PagePool {
     private var made: [SequenceID: Made] = [:]
 
     /// A pool of `pages` pages; `halfBytes` is the size of one layer's keys (or values) of one KV head.
-    public init(layers: Int, share: KVShare, halfBytes: Int, pages: Int) throws {
+    ///
+    /// - Parameters:
+    ///   - memoryPages: How many of the pages are memory, nil for all; the others are a file's in `spillFolder`.
+    public init(
+        layers: Int, share: KVShare, halfBytes: Int, pages: Int, memoryPages: Int? = nil, spillFolder: String? = nil
+    ) throws {
         self.share = share
         self.halfBytes = halfBytes
         capacity = pages
         pageBytes = layers * 2 * halfBytes
-        memory = try MemoryRegion(byteCount: pageBytes * pages)
+        // The file begins at a page of the system's, so the border moves up to the next of ours that does.
+        var border = min(memoryPages ?? pages, pages)
+        while border < pages, border * pageBytes % 4096 != 0 { border += 1 }
+        self.memoryPages = border
+        memory = try MemoryRegion(
+            byteCount: pageBytes * border, spillBytes: pageBytes * (pages - border), folder: spillFolder)
     }
 
     /// Tokens held of `sequence`.
@@ -77,7 +92,7 @@ public final class PagePool {
         defer { tables[sequence] = table }
         guard end > table.count else { return }
         let more = share.pages(in: table.count..<end)
-        reclaim(atLeast: more - (capacity - next) - free.count)
+        reclaim(atLeast: more - (capacity - next) - free.count - freeSpilled.count)
         guard more <= capacity - used else {
             throw Problem.failed("the KV pool is full: \(capacity) pages, \(more) more wanted, \(capacity - used) free")
         }
@@ -98,8 +113,13 @@ public final class PagePool {
 
     private func take() -> Int {
         if let page = free.popLast() { return page }
+        if next >= memoryPages, let page = freeSpilled.popLast() { return page }
         next += 1
         return next - 1
+    }
+
+    private func give(back page: Int) {
+        if page < memoryPages { free.append(page) } else { freeSpilled.append(page) }
     }
 
     /// Begins a sequence with pages that are there, and a copy of part of one more.
@@ -161,7 +181,7 @@ public final class PagePool {
             for head in own.pages.indices {
                 let page = own.pages[head][place - own.first]
                 guard page >= 0 else { continue }
-                if pins.isPinned(page) { lingering.append(page) } else { free.append(page) }
+                if pins.isPinned(page) { lingering.append(page) } else { give(back: page) }
             }
         }
         if own.live > 0 || tables[run.creator] != nil { made[run.creator] = own }
@@ -284,7 +304,7 @@ extension PagePool {
         while true {
             var still: [Int] = []
             for page in lingering {
-                if pins.isPinned(page) { still.append(page) } else { free.append(page) }
+                if pins.isPinned(page) { still.append(page) } else { give(back: page) }
             }
             short -= lingering.count - still.count
             lingering = still
@@ -305,7 +325,7 @@ extension PagePool {
                 for (index, page) in head.enumerated() where page >= 0 && !own.isDropped[index] { owners[page] += 1 }
             }
         }
-        for page in free { owners[page] += 1 }
+        for page in free + freeSpilled { owners[page] += 1 }
         for page in lingering { owners[page] += 1 }
         if let page = owners.firstIndex(where: { $0 != 1 }) {
             throw Problem.failed("the KV pool's books are wrong: page \(page) has \(owners[page]) owners; report this")

@@ -151,7 +151,8 @@ struct PageShelf: Sendable {
         return names
     }
 
-    private static func make(_ path: String) throws {
+    /// Makes a folder and those above it.
+    static func make(_ path: String) throws {
         var made = path.hasPrefix("/") ? "" : "."
         for part in path.split(separator: "/") {
             made += "/\(part)"

@@ -82,6 +82,7 @@ extension Decoder {
         }
         return KVUse(
             pages: try count(use.pages), used: try count(use.used), idle: try count(use.idle),
+            spilled: try count(use.spilled),
             pageBytes: try count(use.page_bytes), stored: use.has_store != 0 ? try count(use.stored) : nil,
             slotPages: try counts(use.slot_pages, use.n_slot_pages),
             slotReuses: try counts(use.slot_reuses, use.n_slot_reuses), trouble: try text(use.trouble))

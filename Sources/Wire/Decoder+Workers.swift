@@ -14,7 +14,8 @@ extension Decoder {
             worker: WorkerID(worker), threads: try small(hello.threads), memoryBytes: try count(hello.memory_bytes),
             dataEndpoint: try name(hello.data_endpoint), dataPublicKey: try name(hello.data_public_key),
             modelDigest: try name(hello.model_digest), instructionSet: try name(hello.instruction_set),
-            kvMemoryBytes: hello.kv_memory_bytes > 0 ? try count(hello.kv_memory_bytes) : nil)
+            kvMemoryBytes: hello.kv_memory_bytes > 0 ? try count(hello.kv_memory_bytes) : nil,
+            kvSpillBytes: try count(hello.kv_spill_bytes))
     }
 
     func token(_ token: Wire__TokenLogprob) throws -> TokenLogprob {
@@ -51,6 +52,7 @@ extension Decoder {
     func workerHeartbeat(_ beat: Wire__WorkerHeartbeat) throws -> WorkerHeartbeat {
         WorkerHeartbeat(
             epoch: beat.epoch, activity: try name(beat.activity), kvUsed: try count(beat.kv_used),
+            kvSpilled: try count(beat.kv_spilled),
             stepsDone: beat.steps_done, bytesSent: beat.bytes_sent, messagesSent: beat.messages_sent,
             diskTrouble: try text(beat.disk_trouble), peakMemoryBytes: try count(beat.peak_memory_bytes))
     }
@@ -136,7 +138,8 @@ extension Decoder {
             modelDescription: try bytes(assignment.model_description),
             weightType: try ours(assignment.weight_type, in: WeightType.wire, what: "weight type"),
             kvType: try ours(assignment.kv_type, in: KVType.wire, what: "KV type"),
-            kvPages: try count(assignment.kv_pages), digest: try name(assignment.digest),
+            kvPages: try count(assignment.kv_pages), kvMemoryPages: try count(assignment.kv_memory_pages),
+            digest: try name(assignment.digest),
             isInBackground: assignment.in_background != 0)
     }
 

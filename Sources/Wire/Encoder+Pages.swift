@@ -81,6 +81,7 @@ extension Encoder {
         made.pointee.pages = UInt64(clamping: use.pages)
         made.pointee.used = UInt64(clamping: use.used)
         made.pointee.idle = UInt64(clamping: use.idle)
+        made.pointee.spilled = UInt64(clamping: use.spilled)
         made.pointee.page_bytes = UInt64(clamping: use.pageBytes)
         made.pointee.has_store = use.stored == nil ? 0 : 1
         made.pointee.stored = UInt64(clamping: use.stored ?? 0)

@@ -27,6 +27,7 @@ extension Encoder {
         made.pointee.data_public_key = arena.place(text: hello.dataPublicKey)
         made.pointee.model_digest = arena.place(text: hello.modelDigest)
         made.pointee.instruction_set = arena.place(text: hello.instructionSet)
+        made.pointee.kv_spill_bytes = UInt64(clamping: hello.kvSpillBytes)
         made.pointee.kv_memory_bytes = UInt64(clamping: hello.kvMemoryBytes ?? 0)
         return made
     }
@@ -64,6 +65,7 @@ extension Encoder {
         made.pointee.epoch = beat.epoch
         made.pointee.activity = arena.place(text: beat.activity)
         made.pointee.kv_used = UInt64(clamping: beat.kvUsed)
+        made.pointee.kv_spilled = UInt64(clamping: beat.kvSpilled)
         made.pointee.steps_done = beat.stepsDone
         made.pointee.bytes_sent = beat.bytesSent
         made.pointee.messages_sent = beat.messagesSent
@@ -137,6 +139,7 @@ extension Encoder {
         made.pointee.kv_type = wireValue(
             assignment.kvType, in: KVType.wire, unspecified: WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED)
         made.pointee.kv_pages = UInt64(clamping: assignment.kvPages)
+        made.pointee.kv_memory_pages = UInt64(clamping: assignment.kvMemoryPages)
         made.pointee.digest = arena.place(text: assignment.digest)
         made.pointee.in_background = assignment.isInBackground ? 1 : 0
         return made

@@ -18,11 +18,14 @@ public struct WorkerHello: Sendable, Hashable {
     public var instructionSet: String
     /// Bytes that its KV pool may take, or nil when the coordinator is to choose.
     public var kvMemoryBytes: Int?
+    /// Bytes of a file that its KV pool may take besides.
+    public var kvSpillBytes: Int
 
     /// A hello.
     public init(
         worker: WorkerID, threads: Int, memoryBytes: Int, dataEndpoint: String, dataPublicKey: String = "",
-        modelDigest: String = "", instructionSet: String = "", kvMemoryBytes: Int? = nil
+        modelDigest: String = "", instructionSet: String = "", kvMemoryBytes: Int? = nil,
+        kvSpillBytes: Int = 0
     ) {
         self.worker = worker
         self.threads = threads
@@ -32,6 +35,7 @@ public struct WorkerHello: Sendable, Hashable {
         self.modelDigest = modelDigest
         self.instructionSet = instructionSet
         self.kvMemoryBytes = kvMemoryBytes
+        self.kvSpillBytes = kvSpillBytes
     }
 }
 
@@ -91,6 +95,8 @@ public struct WorkerHeartbeat: Sendable, Hashable {
     public var activity: String
     /// Pages of its KV pool in use.
     public var kvUsed: Int
+    /// Those of them that are a file's.
+    public var kvSpilled: Int
     /// Steps since it started.
     public var stepsDone: UInt64
     /// Bytes sent to other workers since it started.
@@ -104,12 +110,14 @@ public struct WorkerHeartbeat: Sendable, Hashable {
 
     /// A heartbeat.
     public init(
-        epoch: UInt32, activity: String, kvUsed: Int = 0, stepsDone: UInt64 = 0, bytesSent: UInt64 = 0,
+        epoch: UInt32, activity: String, kvUsed: Int = 0, kvSpilled: Int = 0, stepsDone: UInt64 = 0,
+        bytesSent: UInt64 = 0,
         messagesSent: UInt64 = 0, diskTrouble: String = "", peakMemoryBytes: Int = 0
     ) {
         self.epoch = epoch
         self.activity = activity
         self.kvUsed = kvUsed
+        self.kvSpilled = kvSpilled
         self.stepsDone = stepsDone
         self.bytesSent = bytesSent
         self.messagesSent = messagesSent
@@ -207,6 +215,8 @@ public struct Assignment: Sendable, Hashable {
     public var kvType: KVType?
     /// Pages of its KV pool.
     public var kvPages: Int
+    /// How many of them are memory; the others are a file's.
+    public var kvMemoryPages: Int
     /// The model's digest.
     public var digest: String
     /// Whether the plan in force runs on until this one is activated.
@@ -215,7 +225,8 @@ public struct Assignment: Sendable, Hashable {
     /// An assignment.
     public init(
         epoch: UInt32, layout: Layout, slice: Slice, peers: [Peer], modelDescription: [UInt8],
-        weightType: WeightType? = nil, kvType: KVType? = nil, kvPages: Int, digest: String, isInBackground: Bool = false
+        weightType: WeightType? = nil, kvType: KVType? = nil, kvPages: Int, kvMemoryPages: Int? = nil, digest: String,
+        isInBackground: Bool = false
     ) {
         self.epoch = epoch
         self.layout = layout
@@ -225,6 +236,7 @@ public struct Assignment: Sendable, Hashable {
         self.weightType = weightType
         self.kvType = kvType
         self.kvPages = kvPages
+        self.kvMemoryPages = kvMemoryPages ?? kvPages
         self.digest = digest
         self.isInBackground = isInBackground
     }

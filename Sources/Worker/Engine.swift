@@ -31,6 +31,7 @@ final class Engine: Sendable {
         var digest: String
         var cache: String?
         var disk: DiskRoom?
+        var spillFolder: String?
         var send: @Sendable (Message) -> Void
         var log: @Sendable (String) -> Void
     }
@@ -315,7 +316,7 @@ private struct StepLoop {
     /// Whether the slice of one plan serves the other too.
     private static func isSame(_ a: Assignment, _ b: Assignment) -> Bool {
         a.slice == b.slice && a.digest == b.digest && a.weightType == b.weightType && a.kvType == b.kvType
-            && a.kvPages == b.kvPages
+            && a.kvPages == b.kvPages && a.kvMemoryPages == b.kvMemoryPages
     }
 
     /// Goes on with the slice in memory under another plan; its KV pages are freed.
@@ -353,7 +354,7 @@ private struct StepLoop {
         case .results(let found):
             if slice.rank == 0 { results = found }
         }
-        parts.vitals.stepDone(kvUsed: now.stage.kvPagesUsed)
+        parts.vitals.stepDone(kvUsed: now.stage.kvPagesUsed, kvSpilled: now.stage.kvPagesSpilled)
         let took = start.duration(to: .now)
         parts.send(
             .stepDone(

@@ -47,7 +47,7 @@ struct SliceLoader: Sendable {
         return try Stage(
             description: description, slice: slice, source: source, type: assignment.weightType,
             kvType: assignment.kvType,
-            kvPages: assignment.kvPages,
+            kvPages: assignment.kvPages, kvMemoryPages: assignment.kvMemoryPages, spillFolder: parts.spillFolder,
             threads: parts.threads
         ) { fraction in
             parts.vitals.set(activity: "loading \(Int(fraction * 100))%")

@@ -8,6 +8,7 @@ final class Vitals: Sendable {
         var epoch: UInt32 = 0
         var activity = "idle"
         var kvUsed = 0
+        var kvSpilled = 0
         var diskTrouble = ""
         var stepsDone: UInt64 = 0
     }
@@ -20,10 +21,11 @@ final class Vitals: Sendable {
     func set(kvUsed: Int) { state.withLock { $0.kvUsed = kvUsed } }
     func set(diskTrouble: String) { state.withLock { $0.diskTrouble = diskTrouble } }
 
-    func stepDone(kvUsed: Int) {
+    func stepDone(kvUsed: Int, kvSpilled: Int) {
         state.withLock {
             $0.stepsDone += 1
             $0.kvUsed = kvUsed
+            $0.kvSpilled = kvSpilled
             $0.activity = "idle"
         }
     }
@@ -32,7 +34,8 @@ final class Vitals: Sendable {
     func heartbeat(bytesSent: UInt64, messagesSent: UInt64) -> WorkerHeartbeat {
         state.withLock {
             WorkerHeartbeat(
-                epoch: $0.epoch, activity: $0.activity, kvUsed: $0.kvUsed, stepsDone: $0.stepsDone,
+                epoch: $0.epoch, activity: $0.activity, kvUsed: $0.kvUsed, kvSpilled: $0.kvSpilled,
+                stepsDone: $0.stepsDone,
                 bytesSent: bytesSent, messagesSent: messagesSent, diskTrouble: $0.diskTrouble,
                 peakMemoryBytes: Topology.peakMemory())
         }

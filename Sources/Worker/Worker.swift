@@ -43,7 +43,7 @@ public final class Worker: Sendable {
             WorkerHello(
                 worker: settings.name, threads: settings.threads, memoryBytes: settings.memory,
                 dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: Self.instructionSet,
-                kvMemoryBytes: settings.kvMemory)
+                kvMemoryBytes: settings.kvMemory, kvSpillBytes: settings.kvSpill)
         ).encode()
         let inbox = inbox
         settings.log("worker \(settings.name): looking for the coordinator at \(settings.coordinator)")
@@ -59,7 +59,7 @@ public final class Worker: Sendable {
                 digest: digest, cache: settings.cache,
                 disk: settings.kvFolder.flatMap { folder in settings.kvDisk.map { DiskRoom(folder: folder, bytes: $0) }
                 },
-                send: send, log: settings.log))
+                spillFolder: settings.kvFolder, send: send, log: settings.log))
         defer {
             engine.stop()
             client.close()

@@ -23,6 +23,8 @@ public struct WorkerSettings: Sendable {
     public var cache: String?
     /// Bytes that its KV pool may take, or nil for what goes with `memory`.
     public var kvMemory: Int?
+    /// Bytes of a file that its KV pool may take besides, 0 for none.
+    public var kvSpill: Int
     /// Bytes of KV pages to keep on disk, or nil for none.
     public var kvDisk: Int?
     /// The folder for those.
@@ -34,7 +36,7 @@ public struct WorkerSettings: Sendable {
     public init(
         coordinator: String, security: Security = .open, name: WorkerID, threads: Int, memory: Int,
         model: String? = nil, dataEndpoint: String, insecure: Bool = false, cache: String? = nil,
-        kvMemory: Int? = nil, kvDisk: Int? = nil, kvFolder: String? = nil,
+        kvMemory: Int? = nil, kvSpill: Int = 0, kvDisk: Int? = nil, kvFolder: String? = nil,
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.coordinator = coordinator
@@ -47,6 +49,7 @@ public struct WorkerSettings: Sendable {
         self.insecure = insecure
         self.cache = cache
         self.kvMemory = kvMemory
+        self.kvSpill = kvSpill
         self.kvDisk = kvDisk
         self.kvFolder = kvFolder
         self.log = log

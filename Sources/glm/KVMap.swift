@@ -6,7 +6,9 @@ enum KVMap {
     /// A pool in a table: used of all, `1.2 GB/4.0 GB`.
     static func inUse(_ pool: JSONValue?) -> String {
         func bytes(_ key: String) -> String { Terminal.bytes(pool?[key]?.integer ?? 0) }
-        return "\(bytes("used_bytes"))/\(bytes("capacity_bytes"))"
+        let spilled = pool?["spilled_bytes"]?.integer ?? 0
+        let slow = spilled > 0 ? ", \(Terminal.bytes(spilled)) slow on disk" : ""
+        return "\(bytes("used_bytes"))/\(bytes("capacity_bytes"))\(slow)"
     }
 
     /// Every worker's pool: a line of figures, then its slots as two rows of 64 signs.
@@ -23,13 +25,13 @@ enum KVMap {
             func bytes(_ key: String) -> String { Terminal.bytes(pool?[key]?.integer ?? 0) }
             return [
                 member["worker"]?.string ?? "?", "\(member["stage"]?.integer ?? 0)", "\(member["rank"]?.integer ?? 0)",
-                bytes("capacity_bytes"), bytes("used_bytes"), bytes("idle_bytes"),
+                bytes("capacity_bytes"), bytes("used_bytes"), bytes("idle_bytes"), bytes("spilled_bytes"),
                 pool?["places_on_disk"]?.integer.map { "\($0 * Slots.pageTokens) tokens" } ?? "-",
                 pool?["disk_trouble"]?.string ?? "",
             ]
         }
-        let header = ["WORKER", "STAGE", "RANK", "POOL", "IN USE", "KEPT", "ON DISK", ""]
-        var page = Terminal.table(header, rows, right: [1, 2, 3, 4, 5, 6])
+        let header = ["WORKER", "STAGE", "RANK", "POOL", "IN USE", "KEPT", "SPILLED", "ON DISK", ""]
+        var page = Terminal.table(header, rows, right: [1, 2, 3, 4, 5, 6, 7])
         page += "\nslots 0 to 63, a sign each: pages in use and, below, how often they were used again\n"
         page += "(. none, then ten steps 0 to 9 up to the most of any slot)\n"
         let most = most("slot_pages", sorted)

@@ -15,6 +15,16 @@ struct PoolOptions: ParsableArguments {
     )
     var kvDisk: String?
 
+    @Option(
+        name: .customLong("kv-spill"),
+        help: "Disk for what a worker's KV pool has no memory for, like 50G: contexts larger than memory, slower.")
+    var kvSpill: String?
+
+    /// Bytes of the file behind the pool.
+    func spill(_ settings: Settings) throws -> Int {
+        try (kvSpill ?? settings.string("kv-spill")).map { try byteCount($0, flag: "--kv-spill") } ?? 0
+    }
+
     /// Bytes of the pool, or nil.
     func memory(_ settings: Settings) throws -> Int? {
         try (kvMemory ?? settings.string("kv-memory")).map { try byteCount($0, flag: "--kv-memory") }
@@ -30,6 +40,7 @@ struct PoolOptions: ParsableArguments {
         var flags: [String] = []
         if let bytes = try memory(settings) { flags += ["--kv-memory", "\(bytes)"] }
         if let bytes = try disk(settings) { flags += ["--kv-disk", "\(bytes)"] }
+        if case let bytes = try spill(settings), bytes > 0 { flags += ["--kv-spill", "\(bytes)"] }
         return flags
     }
 }

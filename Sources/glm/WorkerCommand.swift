@@ -63,8 +63,8 @@ struct WorkerCommand: AsyncParsableCommand {
             ?? Topology.memoryAvailable() / 10 * 9
         let cacheFolder = Self.cacheFolder(cache ?? settings.string("cache"))
         let kvDisk = try pool.disk(settings)
-        guard kvDisk == nil || cacheFolder != nil else {
-            throw Problem.invalid("--kv-disk needs a folder; name one with --cache")
+        guard try (kvDisk == nil && pool.spill(settings) == 0) || cacheFolder != nil else {
+            throw Problem.invalid("--kv-disk and --kv-spill need a folder; name one with --cache")
         }
         let worker = try Worker(
             WorkerSettings(
@@ -73,7 +73,8 @@ struct WorkerCommand: AsyncParsableCommand {
                 memory: memory, model: model ?? settings.string("model"),
                 dataEndpoint: try bind ?? settings.string("bind") ?? Self.dataEndpoint(toward: coordinator),
                 insecure: try insecure || settings.bool("insecure") ?? false,
-                cache: cacheFolder, kvMemory: try pool.memory(settings), kvDisk: kvDisk,
+                cache: cacheFolder, kvMemory: try pool.memory(settings),
+                kvSpill: try pool.spill(settings), kvDisk: kvDisk,
                 kvFolder: cacheFolder.map { $0 + "/kv" }
             ) { note($0) })
         try await Interrupt.cancelling {

@@ -120,6 +120,27 @@ struct PrefixTests {
         }
     }
 
+    @Test("a context larger than memory runs from a file, and the status says so")
+    func spills() async throws {
+        let folder = try Endpoint.makePrivateFolder() + "/kv"
+        defer { Self.remove(folder) }
+        let expected = try expected(prompt)
+        // A busy disk may hold a worker up for longer than the tests' usual heartbeats.
+        try await TestCluster.with(
+            layout: "1x2", chunk: 64, kvTokens: nil, kvMemory: 200_000, kvSpill: 2_000_000, kvFolder: folder,
+            heartbeat: .seconds(1)
+        ) { cluster in
+            let answer = try await run(cluster, request(prompt))
+            #expect(answer.tokens == expected)
+            for _ in 0..<500 {
+                if await cluster.coordinator.status().members.allSatisfy({ $0.kv.spilled > 0 }) { break }
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            #expect(await cluster.coordinator.status().members.allSatisfy { $0.kv.spilled > 0 })
+            #expect(try await run(cluster, request(prompt)).tokens == expected)
+        }
+    }
+
     @Test("a prompt that cannot fit is refused before any work, with what it needs, what there is, and what would do")
     func refused() async throws {
         try await TestCluster.with(layout: "1x2", kvTokens: nil, kvMemory: 1_000_000) { cluster in

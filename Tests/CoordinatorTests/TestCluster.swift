@@ -42,12 +42,13 @@ struct TestCluster: Sendable {
     @discardableResult
     func worker(
         _ name: String, model: String? = nil, memory: Int = 1 << 30, cache: String? = nil,
-        kvMemory: Int? = nil, kvFolder: String? = nil, log: @escaping @Sendable (String) -> Void = { _ in }
+        kvMemory: Int? = nil, kvSpill: Int = 0, kvFolder: String? = nil,
+        log: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> TestWorker {
         try TestWorker(
             WorkerSettings(
                 coordinator: endpoint, name: WorkerID(name), threads: 1, memory: memory, model: model,
-                dataEndpoint: "ipc://*", cache: cache, kvMemory: kvMemory,
+                dataEndpoint: "ipc://*", cache: cache, kvMemory: kvMemory, kvSpill: kvSpill,
                 kvDisk: kvFolder == nil ? nil : 1 << 30, kvFolder: kvFolder, log: log))
     }
 
@@ -71,14 +72,16 @@ struct TestCluster: Sendable {
     /// Starts a cluster whose workers have the model, runs `body` on it, ends it.
     static func with<Result>(
         layout text: String, memory: [Int] = [], chunk: Int = 512, model: String? = nil, kvTokens: Int? = 4096,
-        kvMemory: Int? = nil, kvFolder: String? = nil, _ body: (TestCluster) async throws -> Result
+        kvMemory: Int? = nil, kvSpill: Int = 0, kvFolder: String? = nil, heartbeat: Duration = .milliseconds(100),
+        _ body: (TestCluster) async throws -> Result
     ) async throws -> Result {
-        let cluster = try TestCluster(layout: text, model: model, chunk: chunk, kvTokens: kvTokens)
+        let cluster = try TestCluster(
+            layout: text, model: model, chunk: chunk, kvTokens: kvTokens, heartbeat: heartbeat)
         let path = try model ?? Self.model.get()
         let workers = try (0..<(try Layout(text).workers)).map { index in
             try cluster.worker(
                 "w\(index)", model: path, memory: memory.indices.contains(index) ? memory[index] : 1 << 30,
-                kvMemory: kvMemory, kvFolder: kvFolder)
+                kvMemory: kvMemory, kvSpill: kvSpill, kvFolder: kvFolder)
         }
         do {
             try await cluster.ready()

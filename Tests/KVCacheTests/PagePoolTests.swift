@@ -1,4 +1,5 @@
 import Core
+import Glibc
 import Testing
 
 @testable import KVCache
@@ -102,6 +103,32 @@ struct PagePoolTests {
         try pool.extend(id(2), start: 0, count: 128)
         #expect(pool.used == 2)
         try pool.check()
+    }
+
+    @Test("pages of memory are taken first, and what they have no room for is a file's, with the same contents")
+    func spills() throws {
+        var template = Array("/tmp/glm-spill-XXXXXX".utf8CString)
+        #expect(mkdtemp(&template) != nil)
+        let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        defer { rmdir(folder) }
+        let pool = try PagePool(
+            layers: 2, share: .whole(kvHeads: 1), halfBytes: 1024, pages: 6, memoryPages: 2, spillFolder: folder)
+        try pool.extend(id(1), start: 0, count: 128)
+        #expect(pool.spilled == 0)
+        try pool.extend(id(2), start: 0, count: 256)
+        #expect(pool.used == 6 && pool.spilled == 4)
+        for place in 0..<4 { address(pool, id(2), place).pointee = UInt8(place + 1) }
+        #expect((0..<4).map { address(pool, id(2), $0).pointee } == [1, 2, 3, 4])
+        pool.release(id(1))
+        try pool.extend(id(3), start: 0, count: 64)
+        #expect(pool.spilled == 4, "memory that is free again is used first")
+        try pool.check()
+        // A disk that has no room is an error at the beginning, not a crash later.
+        #expect(throws: Problem.self) {
+            try PagePool(
+                layers: 1, share: .whole(kvHeads: 1), halfBytes: 1 << 20, pages: 1 << 24, memoryPages: 2,
+                spillFolder: folder)
+        }
     }
 
     @Test("a sequence that was restored in part goes on from what is whole")

@@ -18,7 +18,8 @@ enum Samples {
         .workerHello(
             WorkerHello(
                 worker: WorkerID("ada"), threads: 8, memoryBytes: 64 << 30, dataEndpoint: "tcp://10.0.0.7:4711",
-                dataPublicKey: "key", modelDigest: "abc", instructionSet: "x86-64-v3", kvMemoryBytes: 1 << 33)),
+                dataPublicKey: "key", modelDigest: "abc", instructionSet: "x86-64-v3", kvMemoryBytes: 1 << 33,
+                kvSpillBytes: 5)),
         .workerHello(WorkerHello(worker: WorkerID("b"), threads: 1, memoryBytes: 0, dataEndpoint: "ipc:///tmp/x")),
         .ready(Ready(epoch: 7, weightBytes: 1 << 33, kvPages: 1_048_576, kvPageBytes: 1 << 20)),
         .ready(Ready(epoch: 7, weightBytes: 0, kvPages: 0, kvPageBytes: 0, stored: keys)),
@@ -39,7 +40,8 @@ enum Samples {
                 ], computeMicroseconds: 1234, waitMicroseconds: 56)),
         .workerHeartbeat(
             WorkerHeartbeat(
-                epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, stepsDone: 17, bytesSent: .max, messagesSent: 3,
+                epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, kvSpilled: 4, stepsDone: 17, bytesSent: .max,
+                messagesSent: 3,
                 diskTrouble: "full", peakMemoryBytes: 1 << 30)),
         .fetch(request: 3, Fetch(tensor: "model.layers.0.mlp.up.weight", rows: 0..<128, columns: 64..<96)),
         .fetch(request: 4, Fetch(tensor: "model.norm.weight", rows: 0..<1)),
@@ -57,7 +59,8 @@ enum Samples {
                         stage: 0, rank: 0, worker: WorkerID("ada"), dataEndpoint: "tcp://10.0.0.7:1", dataPublicKey: "k"
                     ),
                     Peer(stage: 1, rank: 2, worker: WorkerID("b"), dataEndpoint: "ipc:///tmp/x"),
-                ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvPages: 4096, digest: "abc",
+                ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvPages: 4096, kvMemoryPages: 99,
+                digest: "abc",
                 isInBackground: true)),
         .assign(
             Assignment(
@@ -140,7 +143,8 @@ enum Samples {
                         worker: WorkerID("ada"), state: "ready", stage: 0, rank: 1, layers: 0..<20, leaves: 4..<8,
                         memory: 1 << 30, weightBytes: 5,
                         kv: KVUse(
-                            pages: 6, used: 5, idle: 4, pageBytes: 3, stored: 2, slotPages: [1, 0], slotReuses: [0, 9],
+                            pages: 6, used: 5, idle: 4, spilled: 2, pageBytes: 3, stored: 2, slotPages: [1, 0],
+                            slotReuses: [0, 9],
                             trouble: "full"), busy: 0.5, peakMemory: 7, bytesSent: .max, messagesSent: 3,
                         threads: 8, activity: "idle"),
                     ClusterStatus.Member(

@@ -296,10 +296,14 @@ struct  Wire__WorkerHello
    * What the KV pool may take; 0 leaves it to the coordinator.
    */
   uint64_t kv_memory_bytes;
+  /*
+   * A file's bytes besides.
+   */
+  uint64_t kv_spill_bytes;
 };
 #define WIRE__WORKER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_hello__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 struct  Wire__Ready
@@ -429,10 +433,14 @@ struct  Wire__WorkerHeartbeat
    */
   char *disk_trouble;
   uint64_t peak_memory_bytes;
+  /*
+   * Pages of those used that are a file's.
+   */
+  uint64_t kv_spilled;
 };
 #define WIRE__WORKER_HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_heartbeat__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0 }
 
 
 /*
@@ -541,10 +549,14 @@ struct  Wire__Assignment
    * Whether the plan in force runs on until this one is activated.
    */
   protobuf_c_boolean in_background;
+  /*
+   * Pages of the pool that are memory; the others are a file's.
+   */
+  uint64_t kv_memory_pages;
 };
 #define WIRE__ASSIGNMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__assignment__descriptor) \
-    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0 }
+    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0, 0 }
 
 
 struct  Wire__Activate
@@ -977,10 +989,11 @@ struct  Wire__KvUse
   size_t n_slot_reuses;
   uint64_t *slot_reuses;
   char *trouble;
+  uint64_t spilled;
 };
 #define WIRE__KV_USE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__kv_use__descriptor) \
-    , 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string }
+    , 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Wire__ClusterStatus
