@@ -12,13 +12,14 @@ extension Coordinator {
         func amount(_ tokens: Int, _ bytes: Int) -> String { "\(tokens) tokens (\(inWords(bytes: bytes)))" }
         var remedies: [String] = []
         if settings.kvTokens == nil {
-            remedies += smallerType(for: shortage.neededTokens)
             remedies += moreWorkers(for: shortage.neededTokens)
+            remedies += smallerType(for: shortage.neededTokens)
             remedies.append("a --kv-spill file on the workers' disks")
         } else {
             remedies.append("a larger --kv-tokens")
         }
-        let advice = remedies.isEmpty ? "" : "\(remedies.joined(separator: ", or ")) would do; or "
+        let others = remedies.dropFirst().map { ", or \($0)" }.joined()
+        let advice = remedies.first.map { "\($0) would do\(others), or " } ?? ""
         return .invalid(
             "the job needs KV cache for \(amount(shortage.neededTokens, shortage.neededBytes)), prompt and answer; the cluster has room for \(amount(shortage.hasTokens, shortage.hasBytes)) at once; \(advice)shorten the prompt or ask for fewer tokens"
         )
