@@ -90,7 +90,7 @@ let package = Package(
         .executableTarget(
             name: "glm",
             dependencies: [
-                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Transport", "Telemetry",
+                "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Transport", "Telemetry",
                 "Worker", "Coordinator", "Gateway",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -218,6 +218,14 @@ public final class PagePool {
         }
     }
 
+    /// Hands the 64-bit words of every page that `sequence` made to `body`, with a number that is another for each: for measuring.
+    public func fill(_ sequence: SequenceID, _ body: (Int, UnsafeMutableBufferPointer<UInt64>) -> Void) {
+        for page in (made[sequence]?.pages ?? []).joined() where page >= 0 {
+            let words = address(page).bindMemory(to: UInt64.self, capacity: pageBytes / 8)
+            body(page, UnsafeMutableBufferPointer(start: words, count: pageBytes / 8))
+        }
+    }
+
     private func address(_ page: Int) -> UnsafeMutableRawPointer { memory.base + page * pageBytes }
 }
 

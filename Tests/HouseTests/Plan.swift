@@ -54,7 +54,7 @@ enum Plan {
         // roof
         "glm": Room(
             rooms: [
-                "Core", "Kernels", "Threads", "Checkpoint", "Tokenization", "GLM", "Transport", "Telemetry",
+                "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Transport", "Telemetry",
                 "Worker", "Coordinator", "Gateway",
             ],
             packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit"],

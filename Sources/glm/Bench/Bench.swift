@@ -4,5 +4,5 @@ import ArgumentParser
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench", abstract: "Measure a model's speed, or this machine's limits.",
-        subcommands: [ModelBench.self, LimitsBench.self], defaultSubcommand: ModelBench.self)
+        subcommands: [ModelBench.self, LimitsBench.self, DiskBench.self], defaultSubcommand: ModelBench.self)
 }
