@@ -12,17 +12,22 @@ let house: [SwiftSetting] = [
 ]
 
 #if arch(x86_64)
-    let instructions: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+    let v3: [SwiftSetting] = [.unsafeFlags(["-Xcc", "-march=x86-64-v3"])]
+    let v4: [SwiftSetting] = [
+        .unsafeFlags(["-Xcc", "-march=x86-64-v4", "-Xcc", "-mavx512vnni"]), .define("AVX512"),
+    ]
 #else
-    let instructions: [SwiftSetting] = []
+    let v3: [SwiftSetting] = []
+    let v4: [SwiftSetting] = []
 #endif
 
-/// Arithmetic: AVX2+FMA+F16C code, no overflow or exclusivity checks; optimised in debug builds too, or tests crawl.
-let arithmetic: [SwiftSetting] =
+/// Arithmetic for one instruction set, without overflow or exclusivity checks; optimised in debug builds too, or tests crawl.
+func arithmetic(_ instructions: [SwiftSetting]) -> [SwiftSetting] {
     house + instructions + [
         .unsafeFlags(["-Ounchecked", "-enforce-exclusivity=unchecked"], .when(configuration: .release)),
         .unsafeFlags(["-O"], .when(configuration: .debug)),
     ]
+}
 
 /// A room of the house: a target whose doors (imports) open downwards only. `Tests/HouseTests` holds the same table.
 func room(
@@ -60,7 +65,8 @@ let package = Package(
         // ground
         room("Core"),
         room("Threads", ["CLinux"]),
-        room("Kernels", ["Core", "CLinux"], settings: arithmetic),
+        room("KernelsV4", ["Core", "CLinux"], settings: arithmetic(v4)),
+        room("Kernels", ["Core", "CLinux", "KernelsV4"], settings: arithmetic(v3)),
         // matter
         room("Wire", ["Core", "CWire", "CProtobufC"]),
         room("Transport", ["Core", "Threads", "CZeroMQ", "CLinux"]),
@@ -76,7 +82,7 @@ let package = Package(
         // services
         room("Telemetry", packages: [.product(name: "Logging", package: "swift-log")]),
         // roles
-        room("Worker", ["Core", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"]),
+        room("Worker", ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"]),
         room(
             "Coordinator",
             [

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -69,5 +70,21 @@ int clinux_has_avx2(void) {
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 #else
   return 1;
+#endif
+}
+
+int clinux_has_avx512(void) {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+  // SSE, AVX, and the three parts of AVX-512's registers: what the system does not save, threads would lose.
+  unsigned low, high;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & 0xe6) != 0xe6) return 0;
+  if (!clinux_has_avx2() || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  unsigned v4 = bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL;
+  return (b & v4) == v4 && (c & bit_AVX512VNNI) != 0;
+#else
+  return 0;
 #endif
 }

@@ -4,10 +4,11 @@
 // latency. They are the measure of every speed that is given as a share.
 
 #if arch(x86_64)
+    import KernelsV4
     import _Builtin_intrinsics.intel
 #endif
 
-/// The loops behind `glm bench limits`; every function says how many operations (2 for a multiply-add) it did.
+/// The loops behind `glm bench limits` and `glm bench kernels`; every function says how many operations (2 for a multiply-add) it did.
 public enum Limits {
     /// Fused multiply-adds of floats. `seed` only keeps the result unknown to the compiler.
     @inline(never)
@@ -32,6 +33,26 @@ public enum Limits {
         }
         let sum = ((x0 + x1) + (x2 + x3)) + ((x4 + x5) + (x6 + x7)) + ((x8 + x9) + (x10 + x11))
         return (rounds * 12 * 16, sum.sum())
+    }
+
+    /// The fastest multiply-adds that code for `instructions` can do.
+    public static func multiplyAdd(
+        rounds: Int, seed: Float, instructions: InstructionSet
+    ) -> (operations: Int, check: Float) {
+        #if arch(x86_64)
+            if instructions == .v4 { return multiplyAddLimit(rounds: rounds, seed: seed) }
+        #endif
+        return multiplyAdd(rounds: rounds, seed: seed)
+    }
+
+    /// The fastest products of bytes that code for `instructions` can do: vpmaddubsw + vpaddw, or vpdpbusd.
+    public static func byteProducts(
+        rounds: Int, seed: Int64, instructions: InstructionSet
+    ) -> (operations: Int, check: Int64) {
+        #if arch(x86_64)
+            if instructions == .v4 { return byteProductLimit(rounds: rounds, seed: seed) }
+        #endif
+        return byteProducts(rounds: rounds, seed: seed)
     }
 
     #if arch(x86_64)

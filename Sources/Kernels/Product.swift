@@ -37,14 +37,16 @@ public func productScratchBytes(tokens: Int) -> Int {
 ///   `bias` [rows], added last, once, or nil. A root whose leaves are all empty leaves its output untouched.
 /// - Needs: `x` floats for float weights, int8 blocks for integer weights; `scratch` as `productScratchBytes` says.
 /// - Threads: any number may share a product, each with its own panels (or tokens) and scratch.
+/// - Parameter instructions: Whose code computes it; the bits are the same.
 public func product(
     _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, tree: ColumnTree,
     into outputs: UnsafePointer<UnsafeMutablePointer<Float>>, outputStride: Int, bias: UnsafePointer<Float>?,
-    scratch: UnsafeMutableRawPointer
+    scratch: UnsafeMutableRawPointer, instructions: InstructionSet = .current
 ) {
     let (panelStep, tokenStep) = steps(type: w.type, tokens: tokens.count)
     let walk = Walk(
-        w: w, x: x, sums: scratch.assumingMemoryBound(to: Float.self), slotFloats: panelStep * tokenStep * 16,
+        w: w, x: x, instructions: instructions, sums: scratch.assumingMemoryBound(to: Float.self),
+        slotFloats: panelStep * tokenStep * 16,
         scratch: scratch + panelStep * tokenStep * 64 * treeDepth)
     for root in 0..<tree.roots.count {
         tree.roots[root].withUnsafeBufferPointer { leaves in
@@ -78,6 +80,7 @@ private func steps(type: WeightType, tokens: Int) -> (panels: Int, tokens: Int) 
 private struct Walk {
     let w: PanelMatrix
     let x: Activations
+    let instructions: InstructionSet
     /// [treeDepth][panels][tokens][16]
     let sums: UnsafeMutablePointer<Float>
     let slotFloats: Int
@@ -91,7 +94,7 @@ private struct Walk {
         let y = sums + slot * slotFloats
         if some.count <= 1 {
             guard let leaf = some.first, !leaves[leaf].isEmpty else { return false }
-            leafProduct(w, panels: panels, x, tokens: tokens, columns: leaves[leaf], into: y, scratch: scratch)
+            leafProduct(panels: panels, tokens: tokens, columns: leaves[leaf], into: y)
             return true
         }
         let middle = some.lowerBound + some.count / 2
@@ -125,21 +128,20 @@ private struct Walk {
             }
         }
     }
-}
 
-/// y[panel][token][16 rows] <- the sum of w x over `columns`, for one leaf; `columns` is not empty.
-private func leafProduct(
-    _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, columns: Range<Int>,
-    into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
-) {
-    if w.type.isInteger {
+    /// y[panel][token][16 rows] <- the sum of w x over `columns`, for one leaf; `columns` is not empty.
+    private func leafProduct(
+        panels: Range<Int>, tokens: Range<Int>, columns: Range<Int>, into y: UnsafeMutablePointer<Float>
+    ) {
+        guard w.type.isInteger else {
+            floatLeaf(w, panels: panels, x, tokens: tokens, columns: columns, into: y, scratch: scratch)
+            return
+        }
         let blocks = columns.lowerBound / 32..<blockCount(columns.upperBound)
         for panel in panels {
             integerLeaf(
                 w.panel(panel), type: w.type, x, tokens: tokens, blocks: blocks,
-                into: y + (panel - panels.lowerBound) * tokens.count * 16, scratch: scratch)
+                into: y + (panel - panels.lowerBound) * tokens.count * 16, scratch: scratch, instructions: instructions)
         }
-    } else {
-        floatLeaf(w, panels: panels, x, tokens: tokens, columns: columns, into: y, scratch: scratch)
     }
 }

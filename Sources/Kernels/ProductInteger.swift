@@ -6,6 +6,7 @@
 #if arch(x86_64)
     import CLinux
     import Core
+    import KernelsV4
     import _Builtin_intrinsics.intel
 
     /// Tokens that pass while a panel's block is unpacked: their sums stay in the L1 cache.
@@ -14,7 +15,7 @@
     /// y[token][16] <- the sum over `blocks` of one panel.
     func integerLeaf(
         _ panel: UnsafeRawPointer, type: WeightType, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
-        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
+        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
     ) {
         guard let q = x.quants, let scales = x.scales, let sums = x.sums, let scaledSums = x.scaledSums else {
             preconditionFailure("integer weights meet int8 activations")
@@ -24,6 +25,12 @@
             quants: UnsafeRawPointer(q + first * 32), scales: scales + first, sums: sums + first,
             scaledSums: scaledSums + first, stride: x.tokens)
         let weights = panel + blocks.lowerBound * type.panelBlockBytes
+        if instructions == .v4 {
+            KernelsV4.integerLeaf(
+                weights, type: type, quants: a.quants, scales: a.scales, sums: a.sums, scaledSums: a.scaledSums,
+                stride: a.stride, blocks: blocks.count, tokens: tokens.count, into: y)
+            return
+        }
         if tokens.count == 1 {
             switch type {
             case .q4: Nibbles<0>.vector(weights, a, blocks: blocks.count, into: y)

@@ -11,7 +11,7 @@
     /// y[token][16] <- the sum over `blocks` of one panel.
     func integerLeaf(
         _ panel: UnsafeRawPointer, type: WeightType, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
-        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
+        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
     ) {
         guard let quants = x.quants, let scales = x.scales, let sums = x.sums, let scaledSums = x.scaledSums else {
             preconditionFailure("integer weights meet int8 activations")

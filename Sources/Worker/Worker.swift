@@ -1,6 +1,7 @@
 import Checkpoint
 import Core
 import Glibc
+import Kernels
 import Threads
 import Transport
 import Wire
@@ -42,7 +43,7 @@ public final class Worker: Sendable {
         let greeting = Message.workerHello(
             WorkerHello(
                 worker: settings.name, threads: settings.threads, memoryBytes: settings.memory,
-                dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: Self.instructionSet,
+                dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: InstructionSet.current.name,
                 kvMemoryBytes: settings.kvMemory, kvSpillBytes: settings.kvSpill)
         ).encode()
         let inbox = inbox
@@ -90,9 +91,6 @@ public final class Worker: Sendable {
             }
         }
     }
-
-    /// The instruction set that the kernels are built for.
-    private static let instructionSet = "x86-64-v3"
 }
 
 /// What the worker makes of the coordinator's messages.

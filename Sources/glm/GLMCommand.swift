@@ -1,6 +1,7 @@
 import ArgumentParser
 import Core
 import Glibc
+import Kernels
 import Threads
 
 /// The command `glm`: one subcommand a file, no logic of its own.
@@ -23,6 +24,7 @@ struct GLMCommand: AsyncParsableCommand {
             Glibc.exit(1)
         }
         do {
+            _ = try InstructionSet.requested()
             var command = try parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()

@@ -19,7 +19,8 @@ enum Plan {
         // ground
         "Core": Room(rooms: []),
         "Threads": Room(rooms: ["CLinux"], toolchain: system),
-        "Kernels": Room(rooms: ["Core", "CLinux"], toolchain: ["Glibc", "_Builtin_intrinsics"]),
+        "KernelsV4": Room(rooms: ["Core", "CLinux"], toolchain: ["_Builtin_intrinsics"]),
+        "Kernels": Room(rooms: ["Core", "CLinux", "KernelsV4"], toolchain: ["Glibc", "_Builtin_intrinsics"]),
         // matter
         "Wire": Room(rooms: ["Core", "CWire", "CProtobufC"], toolchain: ["Glibc"]),
         "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CLinux"], toolchain: system),
@@ -36,7 +37,7 @@ enum Plan {
         "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
         // roles
         "Worker": Room(
-            rooms: ["Core", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"],
+            rooms: ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"],
             toolchain: json),
         "Coordinator": Room(
             rooms: [

@@ -1,6 +1,7 @@
 import Core
 import Glibc
 import Kernels
+import Testing
 
 /// A fixed sequence of pseudo-random numbers (SplitMix64): the same on every run.
 struct Draws {
@@ -197,9 +198,20 @@ func sum16(_ x: [Float]) -> Float {
     return lanes[0]
 }
 
-/// What the kernel under test makes of some rows: their states after `slots`, cut into `parts` runs that are merged in the tree.
+/// What the kernels under test make of some rows: their states after `slots`, cut into `parts` runs that are merged in the
+/// tree. Every instruction set that this machine runs is tried, and all must have the same bits.
 func kernelStates(
     _ queries: [[Float]], visible: [Int], _ pages: Pages, slots: Range<Int> = 0..<64, parts: Int = 1
+) -> [Partial?] {
+    let found = InstructionSet.available.map { instructions in
+        kernelStates(queries, visible: visible, pages, slots: slots, parts: parts, instructions: instructions)
+    }
+    for other in found { #expect(other.map { $0?.bits } == found[0].map { $0?.bits }) }
+    return found[0]
+}
+
+private func kernelStates(
+    _ queries: [[Float]], visible: [Int], _ pages: Pages, slots: Range<Int>, parts: Int, instructions: InstructionSet
 ) -> [Partial?] {
     let headDim = pages.headDim
     let rowCount = queries.count
@@ -222,7 +234,7 @@ func kernelStates(
         attend(
             queries: rows, visible: visible, rowCount: rowCount, keyPages: pages.keys, valuePages: pages.values,
             headDim: headDim, type: pages.type, slots: first..<first + size, state: states[part],
-            scratch: memory + stateBytes * parts)
+            scratch: memory + stateBytes * parts, instructions: instructions)
     }
     while states.count > 1 {
         for i in 0..<states.count / 2 { mergeAttention(states[2 * i + 1], into: states[2 * i]) }

@@ -16,9 +16,22 @@ private struct Trial {
     }
 
     /// Output of every root [root][token][rows + 5], filled with a mark where nothing was written.
+    ///
+    /// Every instruction set that this machine runs is tried, and all must have the same bits.
     func run(
         _ w: PanelMatrix, tree: ColumnTree, bias: [Float]? = nil, panels: [Range<Int>]? = nil,
         tokens: [Range<Int>]? = nil
+    ) -> [[UInt32]] {
+        let found = InstructionSet.available.map { instructions in
+            run(w, tree: tree, bias: bias, panels: panels, tokens: tokens, instructions: instructions)
+        }
+        for other in found { #expect(other == found[0]) }
+        return found[0]
+    }
+
+    private func run(
+        _ w: PanelMatrix, tree: ColumnTree, bias: [Float]?, panels: [Range<Int>]?, tokens: [Range<Int>]?,
+        instructions: InstructionSet
     ) -> [[UInt32]] {
         let outputStride = w.rows + 5
         var flat = [Float](repeating: .nan, count: x.count * stride)
@@ -51,7 +64,7 @@ private struct Trial {
                 for few in panels ?? [0..<w.panelCount] {
                     product(
                         w, panels: few, a, tokens: some, tree: tree, into: outputs, outputStride: outputStride,
-                        bias: bias, scratch: scratch)
+                        bias: bias, scratch: scratch, instructions: instructions)
                 }
             }
         }

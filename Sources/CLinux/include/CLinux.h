@@ -31,6 +31,9 @@ void clinux_die_with_parent(void);
 /// One if the processor has AVX2, FMA and F16C.
 int clinux_has_avx2(void);
 
+/// One if the processor has AVX-512 as x86-64-v4 means it, and VNNI, and the system saves the wide registers.
+int clinux_has_avx512(void);
+
 /// Asks for the cache line of `p`, which may be any address, to be brought near: it will be read soon.
 static inline void clinux_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 

@@ -31,23 +31,29 @@ struct LimitsBench: AsyncParsableCommand {
         if json {
             let report = Report(
                 threads: most, fmaGflops: all.fmaGflops, int8Gops: all.int8Gops, int8WidenedGops: all.int8WidenedGops,
-                readGbps: all.readGbps, perThreadCount: rates)
+                wideFmaGflops: all.wideFmaGflops, vnniGops: all.vnniGops, readGbps: all.readGbps,
+                perThreadCount: rates)
             let encoder = JSONEncoder()
             encoder.keyEncodingStrategy = .convertToSnakeCase
             encoder.outputFormatting = [.sortedKeys]
             print(String(decoding: try encoder.encode(report), as: UTF8.self))
         } else {
+            let wide = Self.isWide ? ["512-bit FMA GFLOP/s", "VNNI GOP/s"] : []
+            let header = ["threads", "FMA GFLOP/s", "int8 GOP/s", "int8 widened GOP/s"] + wide + ["read GB/s"]
             Terminal.write(
                 Terminal.table(
-                    ["threads", "FMA GFLOP/s", "int8 GOP/s", "int8 widened GOP/s", "read GB/s"],
+                    header,
                     rates.map { r in
-                        ["\(r.threads)"]
-                            + [r.fmaGflops, r.int8Gops, r.int8WidenedGops, r.readGbps].map {
-                                Terminal.fixed($0, places: 1)
-                            }
-                    }, right: [0, 1, 2, 3, 4]))
+                        let numbers = [
+                            r.fmaGflops, r.int8Gops, r.int8WidenedGops, r.wideFmaGflops, r.vnniGops, r.readGbps,
+                        ]
+                        return ["\(r.threads)"] + numbers.compactMap { $0 }.map { Terminal.fixed($0, places: 1) }
+                    }, right: Set(header.indices)))
         }
     }
+
+    /// Whether there are 512-bit registers to measure.
+    private static let isWide = InstructionSet.available.contains(.v4)
 
     /// What so many threads do together in a second; the best of several short runs, because machines are shared.
     private func measure(threads: Int, _ region: Region) -> Rates {
@@ -74,6 +80,14 @@ struct LimitsBench: AsyncParsableCommand {
             int8WidenedGops: best { rank, _ in
                 Limits.widenedByteProducts(rounds: rounds, seed: Int64(rank) + 0x0102_0304).operations
             },
+            wideFmaGflops: Self.isWide
+                ? best { rank, _ in
+                    Limits.multiplyAdd(rounds: rounds, seed: Float(rank), instructions: .v4).operations
+                } : nil,
+            vnniGops: Self.isWide
+                ? best { rank, _ in
+                    Limits.byteProducts(rounds: rounds, seed: Int64(rank) + 0x0102_0304, instructions: .v4).operations
+                } : nil,
             readGbps: best { rank, run in region.read(part: run, share: rank, of: threads) })
     }
 
@@ -121,6 +135,8 @@ struct LimitsBench: AsyncParsableCommand {
         var fmaGflops: Double
         var int8Gops: Double
         var int8WidenedGops: Double
+        var wideFmaGflops: Double?
+        var vnniGops: Double?
         var readGbps: Double
     }
 
@@ -130,6 +146,8 @@ struct LimitsBench: AsyncParsableCommand {
         var fmaGflops: Double
         var int8Gops: Double
         var int8WidenedGops: Double
+        var wideFmaGflops: Double?
+        var vnniGops: Double?
         var readGbps: Double
         var perThreadCount: [Rates]
     }

@@ -25,8 +25,8 @@ public struct AttentionState {
         self.headDim = headDim
     }
 
-    /// A state over three places, for some rows of another one.
-    private init(
+    /// A state over three places, as those of some rows of another one.
+    init(
         m: UnsafeMutablePointer<Float>, l: UnsafeMutablePointer<Float>, o: UnsafeMutablePointer<Float>, rowCount: Int,
         headDim: Int
     ) {
@@ -71,26 +71,34 @@ public func attentionStateBytes(rowCount: Int, headDim: Int) -> Int {
 /// the other side's bits unchanged.
 public func mergeAttention(_ b: AttentionState, into a: AttentionState) {
     let headDim = a.headDim
-    for row in 0..<a.rowCount where b.l[row] != 0 {
-        let ao = a.o + row &* headDim
-        let bo = b.o + row &* headDim
-        if a.l[row] == 0 {
-            a.m[row] = b.m[row]
-            a.l[row] = b.l[row]
-            ao.update(from: bo, count: headDim)
-            continue
-        }
-        let m = a.m[row] > b.m[row] ? a.m[row] : b.m[row]
-        let fa = exponential(a.m[row] - m)
-        let fb = exponential(b.m[row] - m)
-        a.m[row] = m
-        a.l[row] = (b.l[row] * fb).addingProduct(a.l[row], fa)
-        let left = SIMD8<Float>(repeating: fa)
-        let right = SIMD8<Float>(repeating: fb)
-        var d = 0
-        while d < headDim {
-            store((lanes(bo + d) * right).addingProduct(lanes(ao + d), left), ao + d)
-            d &+= 8
+    for first in stride(from: 0, to: a.rowCount, by: 8) {
+        // Eight rows' factors at once; lanes beyond the last row hold what comes after m, and count for nothing.
+        let ma = lanes(a.m + first)
+        let mb = lanes(b.m + first)
+        let most = greater(ma, mb)
+        let m = unsafeBitCast(most, to: InlineArray<8, Float>.self)
+        let fa = unsafeBitCast(exponential(ma - most, isAtMostZero: true), to: InlineArray<8, Float>.self)
+        let fb = unsafeBitCast(exponential(mb - most, isAtMostZero: true), to: InlineArray<8, Float>.self)
+        for i in 0..<min(8, a.rowCount &- first) {
+            let row = first &+ i
+            if b.l[row] == 0 { continue }
+            let ao = a.o + row &* headDim
+            let bo = b.o + row &* headDim
+            if a.l[row] == 0 {
+                a.m[row] = b.m[row]
+                a.l[row] = b.l[row]
+                ao.update(from: bo, count: headDim)
+                continue
+            }
+            a.m[row] = m[i]
+            a.l[row] = (b.l[row] * fb[i]).addingProduct(a.l[row], fa[i])
+            let left = SIMD8<Float>(repeating: fa[i])
+            let right = SIMD8<Float>(repeating: fb[i])
+            var d = 0
+            while d < headDim {
+                store((lanes(bo + d) * right).addingProduct(lanes(ao + d), left), ao + d)
+                d &+= 8
+            }
         }
     }
 }

@@ -1,0 +1,41 @@
+public import Core
+import KernelsV4
+
+/// Exact attention of some rows over the pages of one KV head, for an aligned run of slots.
+///
+/// The order is fixed, whatever the rows, the calls and the runs:
+/// - a score is one FMA a dimension, in order from +0, of q (times 1 / sqrt(headDim) beforehand) and k;
+/// - a page is one step of the online softmax: m' = max(m, its maximum), f = e^(m - m'), l = fma(l, f, sum of e^(s - m') in
+///   sixteen lanes), o = o f and then one FMA a key, in order, and at last + 0;
+/// - a slot takes its pages in order; slots are merged in the balanced tree over 64.
+/// A key that a row may not see has weight +0. Adding +0 times anything finite can only turn o = -0 into +0; since
+/// every page ends with + 0 there is no -0, so what lies in unseen keys never shows, and neither does which rows share a tile.
+///
+/// - Shapes: `queries` [rowCount] rows of headDim, rotated, not scaled; row i sees the keys of positions 0...visible[i] (none
+///   when negative); `keyPages`, `valuePages` by page number in the sequence, only those of these slots are read, as
+///   `type`; `state` gets the root of the run.
+/// - Needs: `headDim % 8 == 0`; `slots` aligned, its length a power of two; `scratch` of
+///   `attentionScratchBytes(rowCount:headDim:)`, `state` of as many rows; nothing overlaps.
+/// - Cost: 4 headDim operations a row and key; a page of q8 or q4, and beyond 24 rows one of f16, is widened once for all.
+public func attend(
+    queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
+    keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
+    type: KVType = .f16, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer,
+    instructions: InstructionSet = .current
+) {
+    switch instructions {
+    case .v3:
+        attendHere(
+            queries: queries, visible: visible, rowCount: rowCount, keyPages: keyPages, valuePages: valuePages,
+            headDim: headDim, type: type, slots: slots, state: state, scratch: scratch)
+    case .v4:
+        KernelsV4.attend(
+            queries: queries, visible: visible, rowCount: rowCount, keyPages: keyPages, valuePages: valuePages,
+            headDim: headDim, type: type, slots: slots, m: state.m, l: state.l, o: state.o, scratch: scratch)
+    }
+}
+
+/// Bytes of scratch memory that `attend` needs for `rowCount` rows, at any alignment.
+public func attentionScratchBytes(rowCount: Int, headDim: Int) -> Int {
+    64 + Attention.floatCount(rowCount: rowCount, headDim: headDim) * MemoryLayout<Float>.stride
+}

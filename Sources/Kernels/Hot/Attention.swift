@@ -1,0 +1,142 @@
+import Core
+
+/// `attend`, in the code of one instruction set: see there.
+func attendHere(
+    queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
+    keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
+    type: KVType, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer
+) {
+    state.clear()
+    var last = -1
+    for row in 0..<rowCount where visible[row] > last { last = visible[row] }
+    let pageCount = last < 0 ? 0 : last / Slots.pageTokens + 1
+    if pageCount <= Slots.firstPage(ofSlot: slots.lowerBound) { return }
+    let floats = UnsafeMutableRawPointer(
+        bitPattern: (UInt(bitPattern: scratch) &+ 63) & ~63)?.assumingMemoryBound(to: Float.self)
+    guard let floats else { return }
+    let attention = Attention(
+        visible: visible, rowCount: rowCount, pageCount: pageCount, keyPages: keyPages, valuePages: valuePages,
+        headDim: headDim, type: type, floats: floats)
+    attention.pack(queries)
+    attention.run(first: slots.lowerBound, slots: slots.count, into: state, level: 0)
+}
+
+/// One call of `attend`: its arguments, and its scratch memory cut up.
+struct Attention {
+    let visible: UnsafePointer<Int>
+    let rowCount: Int
+    let pageCount: Int
+    let keyPages: UnsafePointer<UnsafeRawPointer>
+    let valuePages: UnsafePointer<UnsafeRawPointer>
+    let headDim: Int
+    let type: KVType
+    let groupCount: Int
+    let keys: UnsafeMutablePointer<Float>  // [headDim, 64]
+    let values: UnsafeMutablePointer<Float>  // [64, headDim]
+    let scores: UnsafeMutablePointer<Float>  // twice [6, 64]
+    let factors: UnsafeMutablePointer<Float>  // [8]
+    let maxima: UnsafeMutablePointer<Float>  // [8]
+    let sums: UnsafeMutablePointer<Float>  // [6, 16]
+    let packed: UnsafeMutablePointer<Float>  // a group after the other: [headDim, rows of the group]
+    let states: UnsafeMutablePointer<Float>  // a right-hand state for each of the six levels of the tree
+
+    static let keyCount = Slots.pageTokens
+    static let levels = 6
+
+    static func floatCount(rowCount: Int, headDim: Int) -> Int {
+        2 * keyCount * headDim + 12 * keyCount + 16 + 6 * 16 + rowCount * headDim + levels * rowCount * (headDim + 2)
+    }
+
+    init(
+        visible: UnsafePointer<Int>, rowCount: Int, pageCount: Int, keyPages: UnsafePointer<UnsafeRawPointer>,
+        valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int, type: KVType, floats: UnsafeMutablePointer<Float>
+    ) {
+        self.type = type
+        self.visible = visible
+        self.rowCount = rowCount
+        self.pageCount = pageCount
+        self.keyPages = keyPages
+        self.valuePages = valuePages
+        self.headDim = headDim
+        groupCount = (rowCount + 5) / 6
+        keys = floats
+        values = keys + Self.keyCount * headDim
+        scores = values + Self.keyCount * headDim
+        factors = scores + 12 * Self.keyCount
+        maxima = factors + 8
+        sums = maxima + 8
+        packed = sums + 6 * 16
+        states = packed + rowCount * headDim
+    }
+
+    /// The rows of a group: all groups have the same number, but for one.
+    @inline(__always)
+    func rows(ofGroup group: Int) -> Range<Int> {
+        group &* rowCount / groupCount..<(group &+ 1) &* rowCount / groupCount
+    }
+
+    /// How many keys of the page that begins at `start` the rows of a group see: the least and the most, not above zero for none.
+    @inline(__always)
+    func seen(group: Int, start: Int) -> ClosedRange<Int> {
+        let rows = rows(ofGroup: group)
+        var least = Int.max
+        var most = Int.min
+        for row in rows {
+            least = min(least, visible[row])
+            most = max(most, visible[row])
+        }
+        return least &- start &+ 1...most &- start &+ 1
+    }
+
+    /// Copies the queries, scaled, dimension by dimension, so that a tile's broadcasts are neighbours.
+    func pack(_ queries: UnsafePointer<UnsafePointer<Float>>) {
+        let scale = 1 / Float(headDim).squareRoot()
+        for group in 0..<groupCount {
+            let rows = rows(ofGroup: group)
+            let size = rows.count
+            let to = packed + rows.lowerBound &* headDim
+            for row in rows {
+                let q = queries[row]
+                let column = to + (row &- rows.lowerBound)
+                for d in 0..<headDim { column[d &* size] = q[d] * scale }
+            }
+        }
+    }
+
+    /// The root of a run of slots that has at least one page.
+    func run(first: Int, slots: Int, into state: AttentionState, level: Int) {
+        if slots == 1 {
+            var page = Slots.firstPage(ofSlot: first)
+            while page < pageCount {
+                self.add(page: page, to: state)
+                page &+= Slots.count
+            }
+            return
+        }
+        // The first slot of an aligned run has its first page; the right half may have none yet.
+        let half = slots / 2
+        run(first: first, slots: half, into: state, level: level)
+        if Slots.firstPage(ofSlot: first &+ half) >= pageCount { return }
+        let size = rowCount &* (headDim &+ 2)
+        let right = AttentionState(states + level &* size, rowCount: rowCount, headDim: headDim)
+        right.clear()
+        run(first: first &+ half, slots: half, into: right, level: level &+ 1)
+        mergeAttention(right, into: state)
+    }
+
+    /// One step of the online softmax, for all rows.
+    ///
+    /// Few groups read f16 as it is: widening it once more for each costs less than writing it and reading it again. Blocks take more
+    /// work to widen, and it is done once.
+    func add(page: Int, to state: AttentionState) {
+        if type == .f32 {
+            AttentionGroups<0>.add(self, page: page, keys: keyPages[page], values: valuePages[page], to: state)
+        } else if type == .f16 && groupCount <= 4 {
+            AttentionGroups<1>.add(self, page: page, keys: keyPages[page], values: valuePages[page], to: state)
+        } else {
+            widenKeys(keyPages[page], headDim: headDim, type: type, into: keys)
+            widenValues(valuePages[page], headDim: headDim, type: type, into: values)
+            AttentionGroups<0>.add(self, page: page, keys: keys, values: values, to: state)
+        }
+    }
+}
