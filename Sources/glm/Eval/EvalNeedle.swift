@@ -126,7 +126,8 @@ struct EvalNeedle: AsyncParsableCommand {
 
     /// A text that fills `tokens` together with its question, the template's own tokens and the answer.
     private func haystack(tokens: Int, bytesPerToken: Double) throws -> Haystack {
-        let bytes = Int(Double(tokens - 48) * bytesPerToken)
+        // The ratio is a sample's: a text that fills the model's whole context must not be longer than that.
+        let bytes = Int((Double(tokens) * 0.9995 - 48) * bytesPerToken)
         let positions = depths == 1 ? [0.5] : (0..<depths).map { Double($0) / Double(depths - 1) }
         return Haystack(byteCount: bytes, depths: positions, seed: seed &+ UInt64(tokens))
     }
