@@ -1,11 +1,11 @@
 import Checkpoint
-import Cluster
-import Core
-import GLM
+public import Cluster
+public import Core
+public import GLM
 
 extension ModelNeeds {
     /// What a model needs when its weights are held as `type`, or as they are stored.
-    init(_ description: ModelDescription, type: WeightType?) {
+    public init(_ description: ModelDescription, type: WeightType?) {
         let c = description.configuration
         let stored = description.tensors.values
         let bytes = stored.reduce(0.0) { $0 + Double($1.byteCount ?? 0) }
@@ -35,8 +35,7 @@ extension ModelNeeds {
 extension Plan {
     /// Tokens of KV cache that every worker of the plan has memory for, besides its weights.
     ///
-    /// A tenth of what is left stays free for activations and messages. More than four whole contexts, or 65,536 tokens,
-    /// is not reserved.
+    /// More than four whole contexts, or 65,536 tokens, is not reserved.
     func kvTokens(
         _ description: ModelDescription, kvType: KVType, memory: (WorkerID) -> Int
     ) throws -> Int {
@@ -44,7 +43,7 @@ extension Plan {
         for place in allPlaces {
             let share = Stage.kvShare(description.configuration, slice: place.slice)
             let pageBytes = Stage.kvPageBytes(description.configuration, slice: place.slice, kvType: kvType)
-            let free = max(0, memory(place.worker) - place.weightBytes) / 10 * 9
+            let free = Self.kvBudget(memory: memory(place.worker), weightBytes: place.weightBytes)
             let fits = share.tokens(inPages: free / pageBytes, atMost: tokens)
             guard fits >= Slots.pageTokens else {
                 throw Problem.invalid(
