@@ -120,14 +120,11 @@ struct PlannedCluster {
                 }
             }
         }
-        var bandwidth = file.bandwidth
-        var latency = file.latency
-        if file.hostCount > 1, bandwidth == nil || latency == nil {
-            assumed.append("network: bandwidth 0.12 GB/s (1 Gbit/s) and latency 100 us where the file is silent")
+        if file.hostCount > 1 {
+            if file.bandwidth == nil { assumed.append("network: bandwidth 0.12 GB/s, which is 1 Gbit/s") }
+            if file.latency == nil { assumed.append("network: latency 100 microseconds") }
         }
-        bandwidth = bandwidth ?? 0.12e9
-        latency = latency ?? 100e-6
-        network = Road(bandwidth: bandwidth ?? 1, latency: latency ?? 0)
+        network = Road(bandwidth: file.bandwidth ?? 0.12e9, latency: file.latency ?? 100e-6)
         self.assumed = assumed
         self.offers = offers
         self.rates = rates
