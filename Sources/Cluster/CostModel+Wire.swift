@@ -2,7 +2,7 @@ import Core
 
 /// What travels: hidden states between stages, partial sums and attention inside one, logits at the end. All f32.
 extension CostModel {
-    /// Bytes on all wires together for one token of a prompt that has `depth` tokens before it.
+    /// Bytes on all wires together for one token of a prompt, once every subtree of slots has a page.
     ///
     /// The last layer exchanges nothing for it: nobody asks for its logits.
     public func prefillWireBytes() -> Double {
