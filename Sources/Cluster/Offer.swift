@@ -30,10 +30,9 @@ public struct Offer: Hashable, Sendable {
 }
 
 extension Offer {
-    /// Bytes of memory for KV cache beside `weightBytes` of weights: a tenth of what is left stays free for activations and
-    /// messages.
+    /// Bytes of memory for KV cache beside `weightBytes` of weights.
     public func kvMemoryBytes(besideWeights weightBytes: Int) -> Int {
-        kvMemory ?? max(0, memory - weightBytes) / 10 * 9
+        kvMemory ?? Plan.kvBudget(memory: memory, weightBytes: weightBytes)
     }
 
     /// Bytes for KV cache beside `weightBytes` of weights, in memory and in a file.

@@ -32,6 +32,18 @@ public struct Plan: Hashable, Sendable {
     /// Layers go to stages, and leaves to ranks, in proportion to memory; the output matrix counts as the layers it
     /// weighs, so that the last stage is not the slowest. Workers are taken by host and name.
     public init(epoch: UInt32, layout: Layout, offers: [Offer], needs: ModelNeeds) throws {
+        self = try Plan(epoch: epoch, layout: layout, dividedOver: offers, needs: needs)
+        for place in allPlaces {
+            guard let offer = offers.first(where: { $0.worker == place.worker }), place.weightBytes > offer.memory
+            else { continue }
+            throw Problem.invalid(
+                "layout \(layout) does not fit: worker \(place.worker) would hold \(bytesInWords(place.weightBytes)) of weights and offers \(bytesInWords(offer.memory)); add workers or use a smaller --type"
+            )
+        }
+    }
+
+    /// The same division whether or not the weights fit.
+    public init(epoch: UInt32, layout: Layout, dividedOver offers: [Offer], needs: ModelNeeds) throws {
         try Self.check(layout, needs)
         let sorted = offers.sorted { ($0.host, $0.worker) < ($1.host, $1.worker) }
         guard sorted.count >= layout.workers else {
@@ -62,14 +74,11 @@ public struct Plan: Hashable, Sendable {
                 return Place(worker: offer.worker, slice: slice, weightBytes: bytes[rank])
             }
         }
-        for place in allPlaces {
-            guard let offer = sorted.first(where: { $0.worker == place.worker }), place.weightBytes > offer.memory
-            else { continue }
-            throw Problem.invalid(
-                "layout \(layout) does not fit: worker \(place.worker) would hold \(bytesInWords(place.weightBytes)) of weights and offers \(bytesInWords(offer.memory)); add workers or use a smaller --type"
-            )
-        }
     }
+
+    /// Bytes for KV cache of a worker with so much memory and weights: a tenth of what is left stays free for activations
+    /// and messages.
+    public static func kvBudget(memory: Int, weightBytes: Int) -> Int { max(0, memory - weightBytes) / 10 * 9 }
 
     /// Chooses the grid itself, for `--layout auto`.
     ///

@@ -1,11 +1,11 @@
 import Checkpoint
-import Cluster
-import Core
-import GLM
+public import Cluster
+public import Core
+public import GLM
 
 extension ModelNeeds {
     /// What a model needs when its weights are held as `type`, or as they are stored.
-    init(_ description: ModelDescription, type: WeightType?) {
+    public init(_ description: ModelDescription, type: WeightType?) {
         let c = description.configuration
         let stored = description.tensors.values
         let bytes = stored.reduce(0.0) { $0 + Double($1.byteCount ?? 0) }

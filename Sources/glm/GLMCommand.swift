@@ -12,8 +12,7 @@ struct GLMCommand: AsyncParsableCommand {
         subcommands: [
             Up.self, CoordinatorCommand.self, WorkerCommand.self, GatewayCommand.self, Submit.self, Chat.self,
             Jobs.self, Status.self, Scale.self, Drain.self, Generate.self, Logits.self, Tokenize.self, Model.self,
-            Eval.self, Bench.self,
-            Keys.self,
+            Eval.self, Bench.self, PlanCommand.self, Keys.self,
         ])
 
     /// Runs the command; exit status 0 done, 1 failed, 2 bad usage; an error is one line that begins with `error:`.

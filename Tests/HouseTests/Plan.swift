@@ -55,10 +55,11 @@ enum Plan {
         // roof
         "glm": Room(
             rooms: [
-                "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Transport", "Telemetry",
+                "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
+                "Telemetry",
                 "Worker", "Coordinator", "Gateway",
             ],
-            packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit"],
+            packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit", "Yams"],
             toolchain: json.union(["Dispatch"])),
     ]
 
@@ -69,6 +70,7 @@ enum Plan {
     static let soleUsers: [String: Set<String>] = [
         "ArgumentParser": ["glm"],
         "TOMLKit": ["glm"],
+        "Yams": ["glm"],
         "NIOPosix": ["glm", "Gateway"],
         "NIOHTTP1": ["glm"],
         "Hummingbird": ["Gateway"],

@@ -9,7 +9,7 @@ struct RefusalTests {
         arguments: [
             ["frobnicate"], ["up", "--workers", "many"], ["generate"], ["submit", "--no-such-flag"],
             ["logits", "--model"],
-            ["jobs", "frobnicate"], ["eval", "needle", "--depths", "x"],
+            ["jobs", "frobnicate"], ["eval", "needle", "--depths", "x"], ["plan", "--model", "glm-4-9b-chat"],
         ])
     func badUsage(arguments: [String]) async throws {
         let end = try await Command.run(arguments)
@@ -29,6 +29,9 @@ struct RefusalTests {
             ["eval", "needle", "--gateway", "http://127.0.0.1:1"],
             ["eval", "needle", "--depths", "99"],
             ["eval", "needle", "--context", "10"],
+            ["plan", "--model", "glm-4-9b-chat", "--hosts", "/nowhere"],
+            ["plan", "--model", "no-such-model", "--hosts", "/dev/null"],
+            ["bench", "host", "--type", "q5"],
         ])
     func impossible(arguments: [String]) async throws {
         let end = try await Command.run(arguments)

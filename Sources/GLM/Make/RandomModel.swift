@@ -52,6 +52,9 @@ public struct RandomModel {
         try writer.finish()
     }
 
+    /// The dimensions and habits of a preset.
+    public static func configuration(_ preset: Preset) -> Configuration { made(preset, layers: nil).configuration }
+
     /// The configuration of a preset, with a vocabulary of made-up words.
     private static func made(_ preset: Preset, layers: Int?) -> MadeModel {
         let isTiny = preset == .tiny
@@ -124,6 +127,12 @@ public struct RandomModel {
                 progress(done)
             }
         }
+    }
+
+    /// `count` elements, whole blocks of 32, evenly distributed within `spread` of `mean`, as a file stores them.
+    static func bytes(count: Int, mean: Float, spread: Float, type: StoredType, seed: UInt64) -> [UInt8] {
+        var random = SplitMix(seed: seed, stream: 0)
+        return bytes(count, mean, spread, type, &random)
     }
 
     private static func bytes(

@@ -4,11 +4,28 @@ import Coordinator
 import Core
 import FoundationEssentials
 import GLM
+import Threads
 
 /// `glm bench --model PATH`: how fast a model reads and writes, on one process or several.
 struct ModelBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "model", abstract: "Measure prefill and decode of a model.")
+
+    /// How the KV cache comes to hold the tokens before those that are timed.
+    enum Fill: String, ExpressibleByArgument, CaseIterable {
+        /// Prefilled up to 4,096 tokens, filled synthetically beyond.
+        case auto
+        /// By reading a prompt, as it always is outside of measurements.
+        case prefill
+        /// With made-up keys and values.
+        case synthetic
+
+        /// What is done for `depth` tokens.
+        func resolved(depth: Int) -> Fill {
+            guard self == .auto else { return self }
+            return depth <= 4096 ? .prefill : .synthetic
+        }
+    }
 
     @OptionGroup var options: ModelOptions
 
@@ -18,8 +35,14 @@ struct ModelBench: AsyncParsableCommand {
     @Option(help: "Tokens to decode; 0 leaves decode out.")
     var decode = 32
 
-    @Option(help: "Tokens already in the KV cache before either is timed.")
-    var depth = 0
+    @Option(help: "Tokens already in the KV cache before either is timed; several with commas are measured one by one.")
+    var depth = "0"
+
+    @Option(
+        help:
+            "How those come there: prefill reads them, synthetic makes up keys and values at once, auto takes synthetic beyond 4096."
+    )
+    var fill = Fill.auto
 
     @Option(help: "Tokens in one step of the prompt.")
     var chunk = 512
@@ -31,44 +54,39 @@ struct ModelBench: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        guard prefill >= 0, decode >= 0, depth >= 0, chunk > 0, repeats > 0 else {
-            throw Problem.invalid("--prefill, --decode and --depth must be 0 or more, --chunk and --repeats 1 or more")
+        guard prefill >= 0, decode >= 0, chunk > 0, repeats > 0 else {
+            throw Problem.invalid("--prefill and --decode must be 0 or more, --chunk and --repeats 1 or more")
         }
         let checkpoint = try Checkpoint.open(options.model)
-        let configuration = try Configuration(checkpoint)
-        let length = depth + max(prefill, 1) + decode
-        guard length <= configuration.contextLength else {
-            throw Problem.invalid("\(length) tokens do not fit the model's context of \(configuration.contextLength)")
-        }
+        let description = try ModelDescription(checkpoint)
+        let depths = try depths(description.configuration)
         let layout = try Layout(options.layout)
-        let rates =
+        let type = try options.weightType()
+        let kvType = try options.kvType() ?? Stage.kvType(description, type: type)
+        let rows =
             layout == .single
-            ? try measureHere(checkpoint, length: length) : try await measureCluster(layout, configuration)
+            ? try measureHere(checkpoint, description.configuration, depths: depths, kvType: kvType)
+            : try await measureCluster(layout, description.configuration, depths: depths, kvType: kvType)
         let report = Report(
             model: options.model, layout: layout.description, threads: try options.threadCount(workers: layout.workers),
-            depth: depth, prefill: prefill, decode: decode, prefillTokensPerSecond: rates.prefill,
-            decodeTokensPerSecond: rates.decode)
-        if json {
-            let encoder = JSONEncoder()
-            encoder.keyEncodingStrategy = .convertToSnakeCase
-            encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
-            print(String(decoding: try encoder.encode(report), as: UTF8.self))
-        } else {
-            print("layout \(layout), \(report.threads) threads a process, depth \(depth)")
-            print("prefill \(prefill) tokens: \(rounded(rates.prefill)) tokens/s")
-            print("decode \(decode) tokens: \(rounded(rates.decode)) tokens/s")
-        }
+            kvType: kvType.name, prefill: prefill, decode: decode, rows: rows)
+        Terminal.write(json ? try report.json() : report.page)
     }
 
-    private struct Report: Encodable {
-        var model: String
-        var layout: String
-        var threads: Int
-        var depth: Int
-        var prefill: Int
-        var decode: Int
-        var prefillTokensPerSecond: Double
-        var decodeTokensPerSecond: Double
+    /// The depths asked for. One that leaves no room for what is timed behind it, but is within the context, is made less.
+    private func depths(_ configuration: Configuration) throws -> [Int] {
+        let room = configuration.contextLength - max(prefill, 1) - decode
+        guard room >= 0 else {
+            throw Problem.invalid(
+                "\(max(prefill, 1) + decode) tokens do not fit the model's context of \(configuration.contextLength)")
+        }
+        return try depth.split(separator: ",", omittingEmptySubsequences: false).map { text in
+            guard let depth = Int(text), 0...configuration.contextLength ~= depth else {
+                throw Problem.invalid(
+                    "--depth '\(text)': expected 0 to \(configuration.contextLength), several with commas between")
+            }
+            return min(depth, room)
+        }
     }
 
     /// Tokens that repeat nothing for long, all inside the smallest vocabulary served.
@@ -76,13 +94,28 @@ struct ModelBench: AsyncParsableCommand {
         (0..<count).map { TokenID(($0 &* 7919 &+ 13) % min(vocabulary, 256)) }
     }
 
-    private func measureHere(_ checkpoint: Checkpoint, length: Int) throws -> (prefill: Double, decode: Double) {
+    private func measureHere(
+        _ checkpoint: Checkpoint, _ configuration: Configuration, depths: [Int], kvType: KVType
+    ) throws -> [Row] {
+        let length = (depths.max() ?? 0) + max(prefill, 1) + decode
+        let cache =
+            length * configuration.layers * 2 * configuration.kvHeads * kvType.byteCount(headDim: configuration.headDim)
+        guard cache < Topology.memoryAvailable() else {
+            throw Problem.unavailable(
+                "a KV cache of \(length) tokens takes \(Terminal.bytes(cache)), \(Terminal.bytes(Topology.memoryAvailable())) of memory are free; use a smaller --depth or --kv-type"
+            )
+        }
         let generator = try Generator(
-            checkpoint, type: try options.weightType(), kvType: try options.kvType(),
-            kvTokens: length + Slots.pageTokens,
+            checkpoint, type: try options.weightType(), kvType: kvType, kvTokens: length + Slots.pageTokens,
             threads: try options.threadCount(workers: 1))
+        return try depths.map { try measure(generator, depth: $0) }
+    }
+
+    /// One depth, on one process.
+    private func measure(_ generator: Generator, depth: Int) throws -> Row {
         let vocabulary = generator.description.configuration.vocabulary
         let greedy = Segment.Output.sample(SamplingOptions())
+        let filled = fill.resolved(depth: depth)
         var prefills: [Double] = []
         var decodes: [Double] = []
         for _ in 0..<repeats {
@@ -100,7 +133,12 @@ struct ModelBench: AsyncParsableCommand {
                     position += next
                 }
             }
-            try feed(depth)
+            if filled == .synthetic {
+                try generator.stage.fillSynthetically(id, tokens: depth)
+                position = depth
+            } else {
+                try feed(depth)
+            }
             if prefill > 0 {
                 let time = try ContinuousClock().measure { try feed(prefill) }
                 prefills.append(Double(prefill) / seconds(time))
@@ -113,16 +151,21 @@ struct ModelBench: AsyncParsableCommand {
             }
             try generator.release([id])
         }
-        return (median(prefills), median(decodes))
+        return Row(
+            depth: depth, filled: depth == 0 ? "nothing" : filled.rawValue, prefillTokensPerSecond: median(prefills),
+            decodeTokensPerSecond: median(decodes))
     }
 
     /// On a cluster a job's own timings count: prefill to the first token, decode from there.
     private func measureCluster(
-        _ layout: Layout, _ configuration: Configuration
-    ) async throws -> (prefill: Double, decode: Double) {
-        guard depth == 0 else { throw Problem.invalid("--depth is measured on one process only; leave --layout out") }
+        _ layout: Layout, _ configuration: Configuration, depths: [Int], kvType: KVType
+    ) async throws -> [Row] {
+        guard depths == [0] else {
+            throw Problem.invalid(
+                "--depth is measured on one process only; leave --layout out, or --depth and read it with --prefill")
+        }
         let cluster = try await LocalCluster.start(
-            layout: layout, model: options.model, type: try options.weightType(), kvType: try options.kvType(),
+            layout: layout, model: options.model, type: try options.weightType(), kvType: kvType,
             threads: try options.threadCount(workers: layout.workers))
         var prefills: [Double] = []
         var decodes: [Double] = []
@@ -145,12 +188,56 @@ struct ModelBench: AsyncParsableCommand {
             throw error
         }
         await cluster.stop()
-        return (median(prefills), median(decodes))
+        return [
+            Row(
+                depth: 0, filled: "nothing", prefillTokensPerSecond: median(prefills),
+                decodeTokensPerSecond: median(decodes))
+        ]
     }
 
-    private func median(_ values: [Double]) -> Double {
-        values.isEmpty ? 0 : values.sorted()[values.count / 2]
+    private func median(_ values: [Double]) -> Double? {
+        values.isEmpty ? nil : values.sorted()[values.count / 2]
     }
 
-    private func rounded(_ value: Double) -> Double { (value * 100).rounded() / 100 }
+    /// One depth's rates; nil where nothing was timed.
+    private struct Row: Encodable {
+        var depth: Int
+        /// How the cache was filled: nothing, prefill or synthetic.
+        var filled: String
+        var prefillTokensPerSecond: Double?
+        var decodeTokensPerSecond: Double?
+    }
+
+    private struct Report: Encodable {
+        var model: String
+        var layout: String
+        var threads: Int
+        var kvType: String
+        var prefill: Int
+        var decode: Int
+        var rows: [Row]
+
+        func json() throws -> String {
+            let encoder = JSONEncoder()
+            encoder.keyEncodingStrategy = .convertToSnakeCase
+            encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+            return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+        }
+
+        var page: String {
+            func rate(_ value: Double?) -> String {
+                value.map { Terminal.fixed($0, places: $0 < 10 ? 3 : 2) } ?? "-"
+            }
+            var page = "layout \(layout), \(threads) threads a process, KV cache \(kvType)\n"
+            page += Terminal.table(
+                ["DEPTH", "FILLED", "PREFILL \(prefill) T/S", "DECODE \(decode) T/S"],
+                rows.map { row in
+                    ["\(row.depth)", row.filled, rate(row.prefillTokensPerSecond), rate(row.decodeTokensPerSecond)]
+                }, right: [0, 2, 3])
+            if rows.contains(where: { $0.filled == Fill.synthetic.rawValue }) {
+                page += "synthetic: the pages before what is timed hold made-up keys and values; nothing was read.\n"
+            }
+            return page
+        }
+    }
 }

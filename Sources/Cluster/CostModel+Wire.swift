@@ -1,0 +1,114 @@
+import Core
+
+/// What travels: hidden states between stages, partial sums and attention inside one, logits at the end. All f32.
+extension CostModel {
+    /// Bytes on all wires together for one token of a prompt, once every subtree of slots has a page.
+    ///
+    /// The last layer exchanges nothing for it: nobody asks for its logits.
+    public func prefillWireBytes() -> Double {
+        boundaryBytes
+            + grid.indices.reduce(0.0) { sum, stage in
+                let layers = (grid[stage].first?.layers ?? 0) - (stage == grid.count - 1 ? 1 : 0)
+                return sum + Double(layers) * layerWireBytes(stage: stage)
+            }
+    }
+
+    /// Bytes on all wires together for one token of an answer.
+    public func decodeWireBytes() -> Double {
+        let logits = (grid.last ?? []).dropFirst().reduce(0) { $0 + $1.vocabulary * 4 }
+        return boundaryBytes + Double(logits)
+            + grid.indices.reduce(0.0) { sum, stage in
+                sum + Double(grid[stage].first?.layers ?? 0) * layerWireBytes(stage: stage)
+            }
+    }
+
+    /// Every rank of a stage sends the hidden state to the same rank of the next.
+    private var boundaryBytes: Double {
+        grid.dropLast().reduce(0.0) { $0 + Double($1.count * shape.hidden * 4) }
+    }
+
+    private func layerWireBytes(stage: Int) -> Double {
+        let exchanges = [rootBytes(stage: stage), rootBytes(stage: stage)] + tradeBytes(stage: stage)
+        return exchanges.reduce(0.0) { $0 + $1.reduce(0.0) { $0 + $1.reduce(0, +) } }
+    }
+
+    // MARK: Bytes of one token, by sender and receiver
+
+    static func exchange(_ parts: [WorkerPart], _ bytes: (_ from: Int, _ to: Int) -> Double) -> [[Double]] {
+        parts.indices.map { from in parts.indices.map { from == $0 ? 0 : bytes(from, $0) } }
+    }
+
+    /// One row-parallel sum: each rank sends the roots of its leaves to every other.
+    private func rootBytes(stage: Int) -> [[Double]] {
+        let parts = grid[stage]
+        return Self.exchange(parts) { from, _ in Double(parts[from].roots * shape.hidden * 4) }
+    }
+
+    /// Attention among ranks that share a KV head: queries there, then the states (m, l and o) of each subtree of slots back.
+    private func tradeBytes(stage: Int) -> [[[Double]]] {
+        let parts = grid[stage]
+        guard parts.contains(where: { !peers(of: $0, stage: stage).isEmpty }) else { return [] }
+        let queries = Self.exchange(parts) { from, to in
+            parts[from].kvHeads.overlaps(parts[to].kvHeads) ? Double(parts[from].heads.count * shape.headDim * 4) : 0
+        }
+        let states = Self.exchange(parts) { from, to in
+            var roots = 0
+            for (index, head) in parts[from].kvHeads.enumerated() where parts[to].kvHeads.contains(head) {
+                let readers = (head * shape.group..<(head + 1) * shape.group).clamped(to: parts[to].heads)
+                roots += readers.count * Slots.subtrees(of: parts[from].share.slots[index]).count
+            }
+            return Double(roots * (shape.headDim + 2) * 4)
+        }
+        return [queries, states]
+    }
+
+    /// The other ranks of the stage that hold slots of a KV head of `part`.
+    func peers(of part: WorkerPart, stage: Int) -> [WorkerPart] {
+        grid[stage].filter { $0.worker != part.worker && $0.kvHeads.overlaps(part.kvHeads) }
+    }
+
+    // MARK: Times
+
+    /// Seconds of one row-parallel sum's exchange.
+    func rootSeconds(stage: Int, tokens: Int) -> Double {
+        seconds(rootBytes(stage: stage), grid[stage], tokens: tokens)
+    }
+
+    /// Seconds of both trades of a layer's attention, where ranks share KV heads.
+    func tradeSeconds(stage: Int, tokens: Int) -> Double {
+        tradeBytes(stage: stage).reduce(0.0) { $0 + seconds($1, grid[stage], tokens: tokens) }
+    }
+
+    /// Seconds of the hidden states' way to the next stage.
+    func boundarySeconds(after stage: Int, tokens: Int) -> Double {
+        let parts = zip(grid[stage], grid[stage + 1]).flatMap { [$0, $1] }
+        let bytes = Self.exchange(parts) { from, to in
+            from % 2 == 0 && to == from + 1 ? Double(shape.hidden * 4) : 0
+        }
+        return seconds(bytes, parts, tokens: tokens)
+    }
+
+    /// Seconds of an exchange that everybody waits for: the latency of the longest way used, and the bytes of the busiest
+    /// worker on the short way and of the busiest host on the long one, each in its busier direction.
+    func seconds(_ bytes: [[Double]], _ parts: [WorkerPart], tokens: Int = 1) -> Double {
+        var latency = 0.0
+        var near: [WorkerID: (out: Double, back: Double)] = [:]
+        var far: [String: (out: Double, back: Double)] = [:]
+        for (from, row) in bytes.enumerated() {
+            for (to, count) in row.enumerated() where count > 0 {
+                let isNear = parts[from].host == parts[to].host
+                latency = max(latency, (isNear ? local : network).latency)
+                if isNear {
+                    near[parts[from].worker, default: (0, 0)].out += count
+                    near[parts[to].worker, default: (0, 0)].back += count
+                } else {
+                    far[parts[from].host, default: (0, 0)].out += count
+                    far[parts[to].host, default: (0, 0)].back += count
+                }
+            }
+        }
+        let nearest = near.values.map { max($0.out, $0.back) }.max() ?? 0
+        let farthest = far.values.map { max($0.out, $0.back) }.max() ?? 0
+        return latency + Double(tokens) * max(nearest / local.bandwidth, farthest / network.bandwidth)
+    }
+}
