@@ -84,6 +84,8 @@
                 let minima = M == 1 ? halves(w, blockBytes &- 32) : .zero
                 let first = b &* a.stride
                 for t in 0..<tokens {
+                    // The next block's activations lie elsewhere, two tokens a line.
+                    if t & 1 == 0 { clinux_prefetch(a.quants + 32 &* (first &+ t &+ a.stride)) }
                     let cell = UnsafeMutableRawPointer(y + 16 &* t)
                     let sum = added(
                         cell.loadUnaligned(as: SIMD16<Float>.self), unpacked, scale, minima,
