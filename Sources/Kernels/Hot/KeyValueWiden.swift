@@ -24,8 +24,10 @@ func widenKeys(_ page: UnsafeRawPointer, headDim: Int, type: KVType, into keys: 
                     d &+= 1
                 } else {
                     let from = page + d / 2 &* tokens + key
-                    (Sixteen(lowNibbles: from) * scale).write(to)
-                    (Sixteen(highNibbles: from) * scale).write(to + tokens)
+                    let low = Sixteen(lowNibbles: from) * scale
+                    let high = Sixteen(highNibbles: from) * scale
+                    low.write(to)
+                    high.write(to + tokens)
                     d &+= 2
                 }
             }

@@ -1,4 +1,8 @@
 #if !AVX512
+    #if arch(x86_64)
+        import _Builtin_intrinsics.intel
+    #endif
+
     /// The floats of one register.
     typealias Lanes = SIMD8<Float>
     /// The bits of one register's floats.
@@ -61,7 +65,17 @@
         /// The halves of eight bytes in order, low before high, minus eight.
         @inline(__always)
         init(nibbles p: UnsafeRawPointer) {
-            self.init(Self.nibblesInOrder(p), Self.nibblesInOrder(p + 4))
+            #if arch(x86_64)
+                let halves = SIMD2<Int64>(repeating: 0x0f0f_0f0f_0f0f_0f0f)
+                let bytes = SIMD2(p.loadUnaligned(as: Int64.self), 0)
+                let inOrder = _mm_unpacklo_epi8(bytes & halves, (bytes &>> 4) & halves)
+                self.init(
+                    Self.nibbles(unsafeBitCast(_mm256_cvtepu8_epi32(inOrder), to: SIMD8<Int32>.self)),
+                    Self.nibbles(
+                        unsafeBitCast(_mm256_cvtepu8_epi32(SIMD2(inOrder[1], 0)), to: SIMD8<Int32>.self)))
+            #else
+                self.init(Self.nibblesInOrder(p), Self.nibblesInOrder(p + 4))
+            #endif
         }
 
         /// Eight signed bytes, then zeros.
