@@ -70,7 +70,7 @@ public struct ModelNeeds: Hashable, Sendable {
 }
 
 /// A number of bytes for people: `3.2 GB`.
-func bytesInWords(_ bytes: Int) -> String {
+public func bytesInWords(_ bytes: Int) -> String {
     var unit = 1
     var name = "bytes"
     for (size, next) in [(1_000, "kB"), (1_000_000, "MB"), (1_000_000_000, "GB")] where bytes >= size {

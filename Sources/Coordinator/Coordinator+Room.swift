@@ -9,7 +9,7 @@ import Wire
 extension Coordinator {
     /// The problem of a job that can never fit: what it needs, what there is, and what would do.
     func problem(_ shortage: Router.Shortage) -> Problem {
-        func amount(_ tokens: Int, _ bytes: Int) -> String { "\(tokens) tokens (\(inWords(bytes: bytes)))" }
+        func amount(_ tokens: Int, _ bytes: Int) -> String { "\(tokens) tokens (\(bytesInWords(bytes)))" }
         var remedies: [String] = []
         if settings.kvTokens == nil {
             remedies += moreWorkers(for: shortage.neededTokens)

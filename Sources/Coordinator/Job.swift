@@ -6,7 +6,7 @@ import Tokenization
 /// A plain value. Its methods take what happened and append the events that follow; the coordinator tells those who
 /// listen. Whether an answer goes on is decided here and nowhere else.
 struct Job {
-    let request: JobRequest
+    private(set) var request: JobRequest
     /// The tokens that may be generated.
     let limit: Int
     let sequence: SequenceID
@@ -40,6 +40,11 @@ struct Job {
 
     var id: JobID { state.id }
     var isOver: Bool { state.phase == .finished || state.phase == .failed || state.phase == .cancelled }
+
+    /// Lets go of the prompt when nothing needs it any more: thousands of jobs are remembered, and one may have a million tokens.
+    mutating func forgetPrompt() {
+        if isOver { request.prompt = [] }
+    }
 
     /// Its first step is made.
     mutating func start(now: ContinuousClock.Instant) {
@@ -118,7 +123,7 @@ struct Job {
         state.phase = reason == .cancelled ? .cancelled : .finished
         state.finish = reason
         let usage = Usage(
-            promptTokens: request.prompt.count, completionTokens: state.tokens.count, cachedTokens: state.prefill.cached
+            promptTokens: state.prefill.total, completionTokens: state.tokens.count, cachedTokens: state.prefill.cached
         )
         events.append(.finished(reason, text: rest, usage, state.timings))
     }

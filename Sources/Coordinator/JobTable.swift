@@ -50,6 +50,7 @@ struct JobTable {
         let first = job.events.count
         let result = change(&job)
         eventCount += job.events.count - first
+        job.forgetPrompt()
         jobs[id] = job
         if job.isOver { bySequence[job.sequence] = nil }
         return (result, first, Array(job.events[first...]))

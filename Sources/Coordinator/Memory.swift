@@ -50,7 +50,7 @@ extension Plan {
             let own = kvTokens == nil ? min(wanted, free / max(pageBytes, 1)) : wanted
             guard share.tokens(inPages: own, atMost: most) >= Slots.pageTokens || wanted == 0 else {
                 throw Problem.invalid(
-                    "layout \(layout) does not fit: worker \(place.worker) has \(inWords(bytes: free)) for KV cache beside \(inWords(bytes: place.weightBytes)) of weights, and a page takes \(inWords(bytes: pageBytes)); give it more --memory or add workers"
+                    "layout \(layout) does not fit: worker \(place.worker) has \(bytesInWords(free)) for KV cache beside \(bytesInWords(place.weightBytes)) of weights, and a page takes \(bytesInWords(pageBytes)); give it more --memory or add workers"
                 )
             }
             let memory = offer(place.worker)?.kvMemoryBytes(besideWeights: place.weightBytes) ?? 0
@@ -77,13 +77,4 @@ extension Int {
         let (product, overflow) = multipliedReportingOverflow(by: factor)
         return overflow ? .max : product
     }
-}
-
-/// A number of bytes for people: `3.2 GB`.
-func inWords(bytes: Int) -> String {
-    for (size, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")] where bytes >= size {
-        let tenths = bytes / (size / 10)
-        return "\(tenths / 10).\(tenths % 10) \(name)"
-    }
-    return "\(bytes) bytes"
 }
