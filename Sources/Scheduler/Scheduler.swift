@@ -162,7 +162,8 @@ public struct Scheduler: Sendable {
             case .logits(let chunk):
                 count = min(max(1, chunk), left)
             case .generate:
-                count = min(max(budget / waiting, min(budget, 16)), left)
+                // At least sixteen, so that matrices are worth reading, but something for everybody behind.
+                count = min(max(budget / waiting, min(budget - waiting + 1, 16), min(budget, 1)), left)
                 budget -= count
                 waiting -= 1
             }

@@ -78,6 +78,64 @@ struct AssemblyTests {
         #expect(assembly.epoch == 2 && assembly.phase == .loading)
     }
 
+    /// A cluster of two workers that runs, with a spare.
+    private func running() throws -> Assembly {
+        var assembly = try Assembly(layout: Layout("2x1"), needs: needs)
+        for name in ["a", "b", "c"] { _ = assembly.joined(offer(name)) }
+        for name in ["a", "b"] { _ = assembly.readied(WorkerID(name), epoch: 1) }
+        return assembly
+    }
+
+    @Test("another plan is loaded beside the one in force and takes over when all of its workers are ready")
+    func takesOver() throws {
+        var assembly = try running()
+        let wished = try assembly.planned(for: Layout("3x1"))
+        let prepared = try assembly.prepare(wished)
+        let next = try #require(assembly.next)
+        #expect(prepared == [.prepare(next)] && next.epoch == 2 && assembly.plan?.epoch == 1)
+        #expect(throws: Problem.self, "one at a time") { try assembly.prepare(wished) }
+        #expect(assembly.readied(WorkerID("a"), epoch: 2).isEmpty && assembly.readied(WorkerID("b"), epoch: 2).isEmpty)
+        #expect(assembly.readied(WorkerID("c"), epoch: 2) == [.takeOver(next)])
+        #expect(assembly.plan?.epoch == 1, "until the steps that are on their way are done")
+        assembly.tookOver()
+        #expect(assembly.plan == next && assembly.next == nil && assembly.layout == next.layout)
+        #expect(throws: Problem.self, "the same again") { try assembly.prepare(assembly.planned(for: Layout("3x1"))) }
+        // What was asked for last counts from now on: a loss waits for three workers.
+        _ = assembly.left(WorkerID("c"), because: "was silent")
+        #expect(assembly.plan == nil && assembly.missing == 1)
+    }
+
+    @Test("a worker that fails or is lost while the next plan is loaded costs that plan only, unless it is in both")
+    func abandons() throws {
+        var assembly = try running()
+        _ = try assembly.prepare(try assembly.planned(for: Layout("3x1")))
+        let failed = assembly.failed(WorkerID("c"), epoch: 2, problem: .failed("the disk is full"))
+        guard case .abandon(_, let problem) = failed.first else { throw Problem.failed("not abandoned") }
+        #expect(failed.count == 1 && problem.message == "worker c: the disk is full")
+        #expect(assembly.next == nil && assembly.phase == .active)
+        _ = try assembly.prepare(try assembly.planned(for: Layout("3x1")))
+        #expect(assembly.left(WorkerID("c"), because: "left").count == 1 && assembly.phase == .active)
+        _ = assembly.joined(offer("c"))
+        _ = try assembly.prepare(try assembly.planned(for: nil))
+        let both = assembly.left(WorkerID("a"), because: "left")
+        guard case .abandon = both.first, case .tearDown = both.dropFirst().first else {
+            throw Problem.failed("the plan goes on without a worker of it: \(both)")
+        }
+    }
+
+    @Test("a worker that drains is in no plan any more")
+    func drains() throws {
+        var assembly = try running()
+        let without = try assembly.planned(for: nil, without: [WorkerID("a")])
+        #expect(without.allPlaces.allSatisfy { $0.worker.name != "a" })
+        #expect(assembly.drain(WorkerID("a")) && !assembly.drain(WorkerID("nobody")))
+        _ = try assembly.prepare(without)
+        for place in without.allPlaces { _ = assembly.readied(place.worker, epoch: assembly.epoch) }
+        assembly.tookOver()
+        #expect(assembly.plan?.place(of: WorkerID("a")) == nil)
+        #expect(assembly.left(WorkerID("a"), because: "left").isEmpty, "its end is nobody's loss")
+    }
+
     @Test("a model too large for the workers is reported, and an impossible layout refused at once")
     func tooLarge() throws {
         var assembly = try Assembly(layout: Layout("1x1"), needs: needs)

@@ -51,6 +51,13 @@ struct PlanTests {
         #expect(ranks.places[0].map(\.slice.leaves) == [0..<4, 4..<6, 6..<8])
     }
 
+    @Test("ranks are told how their memory for KV cache compares: small differences are none")
+    func kvWeights() {
+        #expect(Plan.kvWeights([1000, 990, 1010]) == [16, 16, 16])
+        #expect(Plan.kvWeights([8000, 4000, 1]) == [16, 8, 1])
+        #expect(Plan.kvWeights([0, 0]) == [1, 1])
+    }
+
     @Test("a vocabulary of fewer segments than ranks leaves some ranks without rows")
     func smallVocabulary() throws {
         let plan = try Plan(

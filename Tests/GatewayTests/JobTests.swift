@@ -57,6 +57,27 @@ struct JobTests {
         }
     }
 
+    @Test("another layout and a worker's leave are asked for, and wrong wishes refused with their field")
+    func scale() async throws {
+        let cluster = try FakeCluster()
+        try await withGateway(cluster) { client in
+            for body in [#"{"layout":"2x2"}"#, #"{"layout":"auto"}"#] {
+                #expect(try await client.send(.post, "/v1/cluster/scale", body).status == 202)
+            }
+            #expect(try await client.send(.post, "/v1/cluster/drain", #"{"worker":"ada"}"#).status == 202)
+            #expect(await cluster.wishes == ["2x2", "auto", "without ada"])
+            for (path, body, status, word) in [
+                ("scale", "{}", 400, "layout"), ("scale", #"{"layout":"2by2"}"#, 400, "STAGESxRANKS"),
+                ("scale", #"{"layout":7}"#, 400, "layout"), ("scale", #"{"layout":"9x1"}"#, 400, "4 layers"),
+                ("scale", "nonsense", 400, "body"), ("drain", #"{"worker":"bob"}"#, 404, "bob"),
+                ("drain", #"{"worker":""}"#, 400, "worker"),
+            ] {
+                let answer = try await client.send(.post, "/v1/cluster/\(path)", body)
+                #expect(answer.status == status && answer.body.contains(word), "\(answer.status) \(answer.body)")
+            }
+        }
+    }
+
     @Test("a job that does not exist is not found")
     func unknown() async throws {
         try await withGateway(try FakeCluster()) { client in

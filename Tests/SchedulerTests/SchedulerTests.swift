@@ -74,6 +74,30 @@ struct SchedulerTests {
         #expect(step.segments.map(\.tokens.count) == [1, 16])
     }
 
+    @Test("chunks become shorter where they take too long, and longer again; while others decode the limit is a tenth")
+    func adapts() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 512, latency: .milliseconds(100)), epoch: 1)
+        scheduler.add(id(1), prompt: prompt(100_000), purpose: .generate(greedy))
+        func run(_ took: Duration, results: [SegmentResult] = []) throws -> [Int] {
+            let step = try #require(scheduler.next() as Step?)
+            _ = try scheduler.finished(step.number, results: results, took: took)
+            return step.segments.map(\.tokens.count)
+        }
+        #expect(try run(.milliseconds(500)) == [512])
+        #expect(try run(.seconds(4)) == [512], "half a second was no reason to change")
+        #expect(try run(.milliseconds(100)) == [128])
+        #expect(try run(.seconds(1000)) == [192], "and half as much again where there is time")
+        #expect(try run(.zero) == [16], "a prompt always advances")
+        scheduler.add(id(2), prompt: [1], purpose: .generate(greedy))
+        let first = try #require(scheduler.next() as Step?)
+        _ = try scheduler.finished(first.number, results: [drawn(2, 3)], took: .milliseconds(1))
+        scheduler.proceed(id(2), with: 3)
+        let shared = try #require(scheduler.next() as Step?)
+        #expect(shared.segments.first?.tokens.count == 1 && shared.segments.count == 2)
+        _ = try scheduler.finished(shared.number, results: [drawn(2, 3)], took: .milliseconds(200))
+        #expect(scheduler.sharedChunk <= shared.segments[1].tokens.count / 2 + 1)
+    }
+
     @Test("prompts share the budget, and what a short one leaves goes to the next")
     func shares() throws {
         var scheduler = Scheduler(settings: .init(chunk: 90), epoch: 1)
