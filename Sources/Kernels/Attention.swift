@@ -15,11 +15,13 @@ public import Core
 ///   `type`; `state` gets the root of the run.
 /// - Needs: `headDim % 8 == 0`; `slots` aligned, its length a power of two; `scratch` of
 ///   `attentionScratchBytes(rowCount:headDim:)`, `state` of as many rows; nothing overlaps.
+/// - Parameter choice: Leaves pages out: rows do not see the keys of a page that their token did not choose. All pages unless given.
 /// - Cost: 4 headDim operations a row and key; a page of q8 or q4, and beyond 24 rows one of f16, is widened once for all.
 public func attend(
     queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
     keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
-    type: KVType = .f16, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer
+    type: KVType = .f16, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer,
+    choice: PageChoice? = nil
 ) {
     state.clear()
     var last = -1
@@ -29,9 +31,13 @@ public func attend(
     let floats = UnsafeMutableRawPointer(
         bitPattern: (UInt(bitPattern: scratch) &+ 63) & ~63)?.assumingMemoryBound(to: Float.self)
     guard let floats else { return }
-    let attention = Attention(
+    var attention = Attention(
         visible: visible, rowCount: rowCount, pageCount: pageCount, keyPages: keyPages, valuePages: valuePages,
         headDim: headDim, type: type, floats: floats)
+    if let choice {
+        attention.chooser = Chooser(
+            choice, queries: queries, visible: visible, rowCount: rowCount, headDim: headDim, pageCount: pageCount)
+    }
     attention.pack(queries)
     attention.run(first: slots.lowerBound, slots: slots.count, into: state, level: 0)
 }
@@ -42,7 +48,7 @@ public func attentionScratchBytes(rowCount: Int, headDim: Int) -> Int {
 }
 
 /// One call of `attend`: its arguments, and its scratch memory cut up.
-private struct Attention {
+struct Attention {
     let visible: UnsafePointer<Int>
     let rowCount: Int
     let pageCount: Int
@@ -57,6 +63,8 @@ private struct Attention {
     let factors: UnsafeMutablePointer<Float>  // [8]
     let packed: UnsafeMutablePointer<Float>  // a group after the other: [headDim, rows of the group]
     let states: UnsafeMutablePointer<Float>  // a right-hand state for each of the six levels of the tree
+    /// Who chooses pages, when not all are attended.
+    var chooser: Chooser?
 
     static let keyCount = Slots.pageTokens
     static let levels = 6
@@ -109,6 +117,7 @@ private struct Attention {
     /// The root of a run of slots that has at least one page.
     func run(first: Int, slots: Int, into state: AttentionState, level: Int) {
         if slots == 1 {
+            if let chooser { return chooser.add(slot: first, of: self, to: state) }
             var page = Slots.firstPage(ofSlot: first)
             while page < pageCount {
                 self.add(page: page, to: state)

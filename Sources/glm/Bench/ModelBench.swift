@@ -82,6 +82,7 @@ struct ModelBench: AsyncParsableCommand {
             kvTokens: length + Slots.pageTokens,
             threads: try options.threadCount(workers: 1))
         let vocabulary = generator.description.configuration.vocabulary
+        let attention = try options.attention()
         let greedy = Segment.Output.sample(SamplingOptions())
         var prefills: [Double] = []
         var decodes: [Double] = []
@@ -95,7 +96,8 @@ struct ModelBench: AsyncParsableCommand {
                     let output: Segment.Output = position + next == end ? greedy : .none
                     _ = try generator.run([
                         Segment(
-                            sequence: id, start: position, tokens: tokens(next, vocabulary: vocabulary), output: output)
+                            sequence: id, start: position, tokens: tokens(next, vocabulary: vocabulary), output: output,
+                            attention: attention)
                     ])
                     position += next
                 }
@@ -130,7 +132,8 @@ struct ModelBench: AsyncParsableCommand {
             for _ in 0..<repeats {
                 let request = JobRequest(
                     prompt: tokens(max(prefill, 1), vocabulary: configuration.vocabulary),
-                    options: GenerationOptions(maxTokens: decode + 1, ignoresEndOfSequence: true),
+                    options: GenerationOptions(
+                        maxTokens: decode + 1, ignoresEndOfSequence: true, attention: try options.attention()),
                     endsWithClient: true)
                 let (_, events) = try await cluster.coordinator.submit(request)
                 for await event in events {

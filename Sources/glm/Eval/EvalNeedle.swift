@@ -23,6 +23,9 @@ struct EvalNeedle: AsyncParsableCommand {
     @Option(help: "Chooses sentences, keys and values.")
     var seed: UInt64 = 1
 
+    @Option(help: "exact, or sparse: attend to chosen pages only.")
+    var attention: String = AttentionMode.exact.rawValue
+
     @Flag(help: "Print JSON: found, total and cells.")
     var json = false
 
@@ -36,7 +39,7 @@ struct EvalNeedle: AsyncParsableCommand {
             throw Problem.invalid("--depths \(depths): the model knows \(Haystack.keys.count) keys; use 1 to that")
         }
         let lengths = try lengthsAsked()
-        let client = NeedleClient(gateway: try gateway.client())
+        let client = NeedleClient(gateway: try gateway.client(), attention: try AttentionMode(flag: attention))
         let start = ContinuousClock.now
         let bytesPerToken = try await client.bytesPerToken(seed: seed)
         var progress = ProgressLine("asking", unit: "questions")
@@ -50,7 +53,7 @@ struct EvalNeedle: AsyncParsableCommand {
         }
         progress.clear()
         let report = NeedleReport(
-            model: try await client.modelName(), found: cells.filter(\.found).count, total: cells.count,
+            model: try await client.modelName(), attention: attention, found: cells.filter(\.found).count, total: cells.count,
             seconds: start.duration(to: .now) / .seconds(1), cells: cells)
         if let svg { try write(report.svg, to: svg) }
         if json {

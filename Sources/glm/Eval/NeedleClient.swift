@@ -6,6 +6,8 @@ import Tokenization
 struct NeedleClient {
     /// The gateway.
     let gateway: GatewayClient
+    /// Which keys the model attends to.
+    let attention: AttentionMode
 
     /// The name of the model that is served.
     func modelName() async throws -> String {
@@ -36,7 +38,7 @@ struct NeedleClient {
     private func complete(_ text: String, maxTokens: Int) async throws -> (text: String, promptTokens: Int) {
         let body = JSONValue.object([
             .init("messages", .array([chatTurn("user", text)])), .init("temperature", .integer(0)),
-            .init("max_tokens", .integer(maxTokens)),
+            .init("max_tokens", .integer(maxTokens)), .init("attention", .string(attention.rawValue)),
         ])
         let reply = try await gateway.json(.POST, "/v1/chat/completions", body: body)
         guard let answer = reply["choices"]?.elements?.first?["message"],

@@ -27,6 +27,8 @@ struct NeedleReport: Codable {
 
     /// The model's name.
     var model: String
+    /// Which keys it attended to.
+    var attention: String
     /// Right answers.
     var found: Int
     /// Questions.
@@ -61,7 +63,7 @@ struct NeedleReport: Codable {
                 "\nmissed: \(cell.key)=\(cell.expected) at \(percent(cell.depth)) of \(grouped(cell.length)) tokens, "
             text += "answered \"\(cell.answer)\""
         }
-        return text + "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model)"
+        return text + "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model), \(attention) attention"
     }
 
     /// The same as a heat map.
