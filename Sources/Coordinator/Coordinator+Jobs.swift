@@ -101,7 +101,8 @@ extension Coordinator: ClusterService {
         let now = clock.now
         var job = Job(
             id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
-            tokenizer: settings.tokenizer, attentionRatio: attentionRatio(request.options.attention), accepted: Self.secondsSince1970(), now: now)
+            tokenizer: settings.tokenizer, attentionRatio: attentionRatio(request.options.attention),
+            accepted: Self.secondsSince1970(), now: now)
         guard limit > 0 else {
             job.finish(.length)
             table.add(job)

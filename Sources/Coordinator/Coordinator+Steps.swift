@@ -129,7 +129,8 @@ extension Coordinator {
                 let run = logitRuns[at]
                 guard run.admitted.count == run.sequences.count else { continue }
                 for (sequence, prompt) in zip(run.sequences, run.prompts) {
-                    scheduler?.add(sequence, prompt: prompt, purpose: .logits(chunk: run.chunk),
+                    scheduler?.add(
+                        sequence, prompt: prompt, purpose: .logits(chunk: run.chunk),
                         attention: run.attention)
                 }
             }

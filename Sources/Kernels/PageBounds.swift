@@ -49,7 +49,8 @@ extension KeyValuePage {
 /// 8...15 the others with the least, one FMA for each block of eight dimensions, in order.
 @inline(__always)
 func boundProducts(
-    _ q: UnsafePointer<Float>, headDim: Int, _ pages: (UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer),
+    _ q: UnsafePointer<Float>, headDim: Int,
+    _ pages: (UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer, UnsafeRawPointer),
     into products: UnsafeMutablePointer<Float>
 ) {
     let least = 2 &* headDim

@@ -9,7 +9,8 @@ import TOMLKit
 struct Settings: Sendable {
     /// Every key that the file may have.
     static let keys: Set<String> = [
-        "attention", "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys", "kv-disk", "kv-memory", "kv-tokens",
+        "attention", "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys", "kv-disk", "kv-memory",
+        "kv-tokens",
         "kv-type", "layout", "listen",
         "log-format", "log-level", "max-tokens", "memory", "model", "name", "seed", "stop", "system", "temperature",
         "threads", "top-k", "top-p", "type", "workers",

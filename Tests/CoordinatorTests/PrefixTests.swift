@@ -12,19 +12,26 @@ import Transport
 struct PrefixTests {
     private let prompt: [TokenID] = (0..<400).map { ($0 * 37 + $0 / 50 + 11) % 200 }
 
-    private func request(_ prompt: [TokenID], tokens: Int = 8, reuses: Bool = true) -> JobRequest {
+    private func request(
+        _ prompt: [TokenID], tokens: Int = 8, reuses: Bool = true, attention: AttentionMode = .exact
+    ) -> JobRequest {
         JobRequest(
             prompt: prompt,
-            options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true, reusesPrefix: reuses),
+            options: GenerationOptions(
+                maxTokens: tokens, ignoresEndOfSequence: true, reusesPrefix: reuses, attention: attention),
             endsWithClient: false)
     }
 
     /// What one process answers.
-    private func expected(_ prompt: [TokenID], tokens: Int = 8) throws -> [TokenID] {
-        let generator = try Generator(Checkpoint.open(TestCluster.model.get()), kvTokens: 1024, threads: 1)
+    private func expected(
+        _ prompt: [TokenID], tokens: Int = 8, attention: AttentionMode = .exact
+    ) throws -> [TokenID] {
+        let generator = try Generator(
+            Checkpoint.open(TestCluster.model.get()), kvTokens: prompt.count + 640, threads: 1)
         var found: [TokenID] = []
         _ = try generator.generate(
-            prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true), chunk: 512
+            prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true, attention: attention),
+            chunk: 512
         ) {
             found.append($0.drawn?.token ?? -1)
             return true
@@ -117,6 +124,31 @@ struct PrefixTests {
         try await TestCluster.with(layout: "1x2", chunk: 64, kvFolder: folder) { cluster in
             let answer = try await run(cluster, request(prompt))
             #expect(answer.tokens == expected && answer.cached == 0)
+        }
+    }
+
+    @Test(
+        "pages of sparse attention serve sparse attention alone, also from disk, with the bounds they had",
+        arguments: ["1x1", "1x4"])
+    func sparse(layout: String) async throws {
+        let folder = try Endpoint.makePrivateFolder() + "/kv"
+        defer { Self.remove(folder) }
+        // Long enough that pages are left out.
+        let prompt: [TokenID] = (0..<5_500).map { TokenID(($0 * 37 + $0 / 50 + 11) % 200) }
+        let sparse = try expected(prompt, attention: .sparse)
+        let longer = try expected(prompt + [7, 8, 9], attention: .sparse)
+        try await TestCluster.with(layout: layout, chunk: 500, kvTokens: 16_384, kvFolder: folder) { cluster in
+            let first = try await run(cluster, request(prompt, attention: .sparse))
+            #expect(first.tokens == sparse && first.cached == 0)
+            let exact = try await run(cluster, request(prompt))
+            #expect(try exact.tokens == expected(prompt) && exact.cached == 0)
+            let second = try await run(cluster, request(prompt + [7, 8, 9], attention: .sparse))
+            #expect(second.tokens == longer && second.cached >= 5_440)
+            try await Self.stored(2 * 85, cluster)
+        }
+        try await TestCluster.with(layout: layout, chunk: 500, kvTokens: 16_384, kvFolder: folder) { cluster in
+            let third = try await run(cluster, request(prompt + [7, 8, 9], attention: .sparse))
+            #expect(third.tokens == longer && third.cached == 5_440)
         }
     }
 

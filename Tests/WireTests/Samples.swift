@@ -77,7 +77,8 @@ enum Samples {
                 ],
                 segments: [
                     Segment(sequence: SequenceID(1), start: 0, tokens: [1, 2, 3], output: .none),
-                    Segment(sequence: SequenceID(2), start: 99, tokens: [4], output: .sample(sampling), attention: .sparse),
+                    Segment(
+                        sequence: SequenceID(2), start: 99, tokens: [4], output: .sample(sampling), attention: .sparse),
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
                 ])),
         .step(Step(number: 6, epoch: 7, segments: [])),

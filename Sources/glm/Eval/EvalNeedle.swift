@@ -53,7 +53,8 @@ struct EvalNeedle: AsyncParsableCommand {
         }
         progress.clear()
         let report = NeedleReport(
-            model: try await client.modelName(), attention: attention, found: cells.filter(\.found).count, total: cells.count,
+            model: try await client.modelName(), attention: attention, found: cells.filter(\.found).count,
+            total: cells.count,
             seconds: start.duration(to: .now) / .seconds(1), cells: cells)
         if let svg { try write(report.svg, to: svg) }
         if json {

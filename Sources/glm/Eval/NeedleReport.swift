@@ -63,7 +63,8 @@ struct NeedleReport: Codable {
                 "\nmissed: \(cell.key)=\(cell.expected) at \(percent(cell.depth)) of \(grouped(cell.length)) tokens, "
             text += "answered \"\(cell.answer)\""
         }
-        return text + "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model), \(attention) attention"
+        return text
+            + "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model), \(attention) attention"
     }
 
     /// The same as a heat map.
