@@ -6,18 +6,24 @@ public struct PageBudget: Hashable, Sendable {
     public var first: Int
     /// The last pages that are always attended, the token's own counted; at least 1.
     public var last: Int
-    /// Of the pages between, each slot chooses one in so many, rounded up.
-    public var oneIn: Int
+    /// Of the pages between, each slot chooses at least so many,
+    public var fewest: Int
+    /// and at least one in so many, rounded up.
+    public var leastIn: Int
+    /// Beyond that it chooses up to one in so many: those that stand out at least half as far as the best.
+    public var mostIn: Int
 
     /// A budget.
-    public init(first: Int, last: Int, oneIn: Int) {
+    public init(first: Int, last: Int, fewest: Int, leastIn: Int, mostIn: Int) {
         self.first = first
         self.last = last
-        self.oneIn = oneIn
+        self.fewest = fewest
+        self.leastIn = leastIn
+        self.mostIn = mostIn
     }
 
     /// What `attention: "sparse"` means. Keys of KV pages carry it: whoever changes it changes the root of their chains.
-    public static let standard = PageBudget(first: 1, last: 16, oneIn: 16)
+    public static let standard = PageBudget(first: 1, last: 16, fewest: 2, leastIn: 16, mostIn: 2)
 }
 
 /// What `attend` needs to choose pages: each token chooses for itself in each slot, so a choice depends on nothing but the token's
@@ -173,7 +179,8 @@ struct Chooser {
     /// Marks the pages of the slot that a token attends to.
     ///
     /// A query's bound on a page, less its mean bound on all that can be chosen, says how far the page stands out for it; a page
-    /// counts as much as it stands out for the query that likes it best. The best are taken, the earlier of two that are alike.
+    /// counts as much as it stands out for the query that likes it best. The best are taken, the earlier of two that are alike: keys that
+    /// point every way have large bounds on all queries, so that a page of them must not be the only one.
     private func choose(_ token: Int, firstPage: Int) {
         let marks = marks + token &* places
         let budget = choice.budget
@@ -185,8 +192,9 @@ struct Chooser {
         let end = lastPage < firstPage ? 0 : (lastPage &- firstPage) / Slots.count &+ 1
         let count = end &- from
         if count <= 0 { return }
-        var wanted = (count &+ budget.oneIn &- 1) / budget.oneIn
-        if wanted >= count { return }
+        let least = max(budget.fewest, (count &+ budget.leastIn &- 1) / budget.leastIn)
+        let most = max(least, (count &+ budget.mostIn &- 1) / budget.mostIn)
+        if least >= count { return }
         for place in from..<end {
             marks[place] = 0
             score[place] = -.infinity
@@ -195,11 +203,13 @@ struct Chooser {
         for index in starts[token]..<starts[token &+ 1] {
             note(queries[order[index]], bounds, from, end)
         }
-        while wanted > 0 {
+        var enough: Float = 0
+        for number in 0..<most {
             var best = -1
             for place in from..<end where marks[place] == 0 && (best < 0 || score[place] > score[best]) { best = place }
+            if number == 0 { enough = score[best] / 2 }
+            if number >= least && score[best] < enough { return }
             marks[best] = 1
-            wanted &-= 1
         }
     }
 

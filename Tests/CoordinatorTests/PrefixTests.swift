@@ -1,5 +1,6 @@
 import Checkpoint
 import Core
+import FoundationEssentials
 import GLM
 import Glibc
 import Testing
@@ -10,6 +11,16 @@ import Transport
 /// Prompts that begin alike, and their pages in memory and on disk: the answer is always what it would be without.
 @Suite("Prefixes", .serialized)
 struct PrefixTests {
+    /// The small model again, with a longer context.
+    private static let longModel: Result<String, any Error> = Result {
+        let folder = try Endpoint.makePrivateFolder() + "/model"
+        try RandomModel.make(folder: folder, preset: .tiny, layers: 2, type: .f32)
+        let configuration = URL(filePath: folder + "/config.json")
+        let text = try String(contentsOf: configuration, encoding: .utf8)
+        try Data(text.replacing("8192", with: "16384").utf8).write(to: configuration)
+        return folder
+    }
+
     private let prompt: [TokenID] = (0..<400).map { ($0 * 37 + $0 / 50 + 11) % 200 }
 
     private func request(
@@ -24,10 +35,10 @@ struct PrefixTests {
 
     /// What one process answers.
     private func expected(
-        _ prompt: [TokenID], tokens: Int = 8, attention: AttentionMode = .exact
+        _ prompt: [TokenID], tokens: Int = 8, attention: AttentionMode = .exact, model: String? = nil
     ) throws -> [TokenID] {
         let generator = try Generator(
-            Checkpoint.open(TestCluster.model.get()), kvTokens: prompt.count + 640, threads: 1)
+            Checkpoint.open(model ?? TestCluster.model.get()), kvTokens: prompt.count + 640, threads: 1)
         var found: [TokenID] = []
         _ = try generator.generate(
             prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true, attention: attention),
@@ -134,21 +145,27 @@ struct PrefixTests {
         let folder = try Endpoint.makePrivateFolder() + "/kv"
         defer { Self.remove(folder) }
         // Long enough that pages are left out.
-        let prompt: [TokenID] = (0..<5_500).map { TokenID(($0 * 37 + $0 / 50 + 11) % 200) }
-        let sparse = try expected(prompt, attention: .sparse)
-        let longer = try expected(prompt + [7, 8, 9], attention: .sparse)
-        try await TestCluster.with(layout: layout, chunk: 500, kvTokens: 16_384, kvFolder: folder) { cluster in
+        let model = try Self.longModel.get()
+        let prompt = (0..<9_700).map { (place: Int) in TokenID((place * 37 + place / 50 + 11) % 200) }
+        let sparse = try expected(prompt, attention: .sparse, model: model)
+        let longer = try expected(prompt + [7, 8, 9], attention: .sparse, model: model)
+        let exact = try expected(prompt, model: model)
+        try await TestCluster.with(
+            layout: layout, chunk: 500, model: model, kvTokens: 32_768, kvFolder: folder
+        ) { cluster in
             let first = try await run(cluster, request(prompt, attention: .sparse))
             #expect(first.tokens == sparse && first.cached == 0)
-            let exact = try await run(cluster, request(prompt))
-            #expect(try exact.tokens == expected(prompt) && exact.cached == 0)
+            let other = try await run(cluster, request(prompt))
+            #expect(other.tokens == exact && other.cached == 0)
             let second = try await run(cluster, request(prompt + [7, 8, 9], attention: .sparse))
-            #expect(second.tokens == longer && second.cached >= 5_440)
-            try await Self.stored(2 * 85, cluster)
+            #expect(second.tokens == longer && second.cached == 9_700)
+            try await Self.stored(2 * 151, cluster)
         }
-        try await TestCluster.with(layout: layout, chunk: 500, kvTokens: 16_384, kvFolder: folder) { cluster in
+        try await TestCluster.with(
+            layout: layout, chunk: 500, model: model, kvTokens: 32_768, kvFolder: folder
+        ) { cluster in
             let third = try await run(cluster, request(prompt + [7, 8, 9], attention: .sparse))
-            #expect(third.tokens == longer && third.cached == 5_440)
+            #expect(third.tokens == longer && third.cached == 9_664)
         }
     }
 

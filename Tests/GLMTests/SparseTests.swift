@@ -15,8 +15,8 @@ struct SparseTests {
         return folder
     }
 
-    /// Up to here every page is attended: the first, sixteen before, and one in each slot.
-    private static let exactUntil = 64 * (1 + 64 + 16)
+    /// Up to here every page is attended: the first, the last sixteen, and two in each slot.
+    private static let exactUntil = 64 * (1 + 2 * 64 + 16)
     /// Logits are compared from here on: of some tokens that see everything, and of many that do not.
     private static let from = exactUntil - 64
     private static let count = from + 600
@@ -60,23 +60,30 @@ struct SparseTests {
         return logits
     }
 
-    private func generator(kvType: KVType?) throws -> Generator {
-        try Generator(Checkpoint.open(Self.model.get()), kvType: kvType, kvTokens: 8192, threads: 2)
+    /// The answer of one process, computed once.
+    private static let whole: Result<[Float], any Error> = Result { try alone(.sparse) }
+
+    private static func grid(_ layout: String, kvType: KVType? = nil) throws -> Grid {
+        let checkpoint = try Checkpoint.open(model.get())
+        var description = try ModelDescription(checkpoint)
+        description.configuration.contextLength = 16_384
+        return try Grid(
+            description, source: checkpoint, layout: Layout(layout), kvType: kvType, kvTokens: 16_384)
     }
 
-    private func alone(
+    private static func alone(
         _ attention: AttentionMode = .sparse, kvType: KVType? = nil, first: Int = 512, chunk: Int = 512
     ) throws -> [Float] {
-        let generator = try generator(kvType: kvType)
-        return try Self.logits(attention: attention, first: first, chunk: chunk) { try generator.run($0) }
+        let grid = try grid("1x1", kvType: kvType)
+        return try logits(attention: attention, first: first, chunk: chunk) { try grid.run($0) }
     }
 
     @Test("tokens that may attend to every page have exact attention's bits, later ones have others")
     func sameAndOther() throws {
         let vocabulary = 512
         let same = 64 * vocabulary
-        let exact = try alone(.exact)
-        let sparse = try alone(.sparse)
+        let exact = try Self.alone(.exact)
+        let sparse = try Self.whole.get()
         #expect(sparse.count == 600 * vocabulary)
         #expect(sparse[..<same].map(\.bitPattern) == exact[..<same].map(\.bitPattern))
         #expect(sparse[same...].map(\.bitPattern) != exact[same...].map(\.bitPattern))
@@ -85,24 +92,22 @@ struct SparseTests {
 
     @Test("chunks and company change no bit", arguments: [nil, KVType.q8])
     func chunks(kvType: KVType?) throws {
-        let whole = try alone(kvType: kvType)
-        for (first, chunk) in [(512, 1), (448, 7), (64, 64), (5184, 600)] {
-            #expect(try alone(kvType: kvType, first: first, chunk: chunk).bits == whole.bits, "chunk \(chunk)")
+        let whole = try kvType == nil ? Self.whole.get() : Self.alone(kvType: kvType)
+        for (first, chunk) in [(512, 1), (448, 7), (64, 64), (9280, 600)] {
+            #expect(try Self.alone(kvType: kvType, first: first, chunk: chunk).bits == whole.bits, "chunk \(chunk)")
         }
-        let generator = try generator(kvType: kvType)
+        let grid = try Self.grid("1x1", kvType: kvType)
         let company: [(tokens: [TokenID], attention: AttentionMode)] = [
             (Self.tokens(600, seed: 1), .exact), (Self.tokens(300, seed: 2), .sparse),
         ]
-        let together = try Self.logits(attention: .sparse, chunk: 50, company: company) { try generator.run($0) }
+        let together = try Self.logits(attention: .sparse, chunk: 50, company: company) { try grid.run($0) }
         #expect(together.bits == whole.bits)
     }
 
     @Test("every layout gives the same bits", arguments: ["2x1", "1x2", "2x2", "1x3", "1x4", "1x8"])
     func layouts(layout: String) throws {
-        let whole = try alone()
-        let checkpoint = try Checkpoint.open(Self.model.get())
-        let grid = try Grid(
-            try ModelDescription(checkpoint), source: checkpoint, layout: Layout(layout), kvTokens: 8192)
+        let whole = try Self.whole.get()
+        let grid = try Self.grid(layout)
         let company: [(tokens: [TokenID], attention: AttentionMode)] = [(Self.tokens(100, seed: 1), .exact)]
         let found = try Self.logits(attention: .sparse, first: 500, chunk: 90, company: company) { try grid.run($0) }
         #expect(found.bits == whole.bits)

@@ -26,8 +26,9 @@ import Testing
     @Test(
         "sparse attention has the twin's bits", arguments: KVType.allCases,
         [
-            PageBudget(first: 1, last: 1, oneIn: 2), PageBudget(first: 2, last: 3, oneIn: 16),
-            PageBudget(first: 0, last: 16, oneIn: 3),
+            PageBudget(first: 1, last: 1, fewest: 1, leastIn: 2, mostIn: 2),
+            PageBudget(first: 2, last: 3, fewest: 1, leastIn: 16, mostIn: 1),
+            PageBudget(first: 0, last: 16, fewest: 2, leastIn: 3, mostIn: 2),
         ])
     func twin(type: KVType, budget: PageBudget) {
         var draws = Draws(31)
@@ -63,7 +64,10 @@ import Testing
         let order = rows(20, heads: 4)
         let exact = kernelStates(
             order.map { queries[$0.token][$0.head] }, visible: order.map { visible[$0.token] }, pages)
-        for budget in [PageBudget(first: 1, last: 1, oneIn: 1), PageBudget(first: 1, last: 151, oneIn: 16)] {
+        for budget in [
+            PageBudget(first: 1, last: 1, fewest: 1, leastIn: 1, mostIn: 1),
+            PageBudget(first: 1, last: 151, fewest: 1, leastIn: 16, mostIn: 16),
+        ] {
             let found = sparseStates(queries, visible: visible, pages, budget: budget, order: order)
             #expect(found.map { $0?.bits } == exact.map { $0?.bits })
         }
@@ -79,7 +83,7 @@ import Testing
         let tokens = 40
         let visible = (0..<tokens).map { count - 1 - 3 * $0 }
         let queries = queries(tokens, heads: 2, headDim: 32, &draws)
-        let budget = PageBudget(first: 1, last: 4, oneIn: 3)
+        let budget = PageBudget(first: 1, last: 4, fewest: 1, leastIn: 3, mostIn: 2)
         let order = rows(tokens, heads: 2)
         let together = sparseStates(queries, visible: visible, pages, budget: budget, order: order).map { $0?.bits }
         for parts in [2, 8, 64] {

@@ -11,15 +11,17 @@ struct ChoiceTwin {
         let own = visible / 64
         let all = (0..<own + 1).filter { Slots.slot(ofPage: $0) == slot }
         let open = all.filter { $0 >= budget.first && $0 <= own - budget.last }
-        let wanted = (open.count + budget.oneIn - 1) / budget.oneIn
+        let least = max(budget.fewest, (open.count + budget.leastIn - 1) / budget.leastIn)
+        let most = max(least, (open.count + budget.mostIn - 1) / budget.mostIn)
         var scores = [Float](repeating: -.infinity, count: open.count)
         for query in queries {
             let bounds = open.map { bound(query, $0) }
             let mean = bounds.reduce(0, +) / Float(open.count)
             for (at, bound) in bounds.enumerated() { scores[at] = max(scores[at], bound - mean) }
         }
-        let best = open.indices.sorted { (-scores[$0], $0) < (-scores[$1], $1) }.prefix(wanted)
-        return Set(all).subtracting(open).union(best.map { open[$0] })
+        let best = open.indices.sorted { (-scores[$0], $0) < (-scores[$1], $1) }
+        let others = best.prefix(most).dropFirst(least).filter { scores[$0] >= scores[best[0]] / 2 }
+        return Set(all).subtracting(open).union((best.prefix(least) + others).map { open[$0] })
     }
 
     /// The greatest that the product of `query` with any key of a page can be, in sixteen lanes.

@@ -17,7 +17,7 @@ struct ServingTests {
     func sparse() async throws {
         let cluster = try await TestCluster.up(["--workers", "4", "--layout", "1x4"])
         let found = try await cluster.ask([
-            "eval", "needle", "--lengths", "7000", "--depths", "3", "--attention", "sparse", "--json",
+            "eval", "needle", "--lengths", "12000", "--depths", "3", "--attention", "sparse", "--json",
         ])
         #expect(found.status == 0, "\(found.errors)")
         #expect(found.output.contains("\"found\" : 3") && found.output.contains("\"attention\" : \"sparse\""))

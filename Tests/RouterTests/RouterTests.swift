@@ -107,7 +107,7 @@ struct RouterTests {
         _ = router.replan([whole(100)])
         let tokens = prompt(200)
         let modes: [AttentionMode] = [.sparse, .exact, .sparse, .exact]
-        for (number, (mode, cached)) in zip(modes, [0, 0, 199, 199]).enumerated() {
+        for (number, (mode, cached)) in zip(modes, [0, 0, 192, 192]).enumerated() {
             let id = id(UInt64(number))
             let admitted = try router.place(id, tokens: tokens, total: 210, attention: mode)
             #expect(admitted == [.init(id, cached: cached)])
