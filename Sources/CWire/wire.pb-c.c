@@ -4514,7 +4514,7 @@ const ProtobufCMessageDescriptor wire__sampling__descriptor =
   (ProtobufCMessageInit) wire__sampling__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment__field_descriptors[5] =
+static const ProtobufCFieldDescriptor wire__segment__field_descriptors[6] =
 {
   {
     "sequence",
@@ -4576,8 +4576,21 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_sparse",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, is_sparse),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment__field_indices_by_name[] = {
+  5,   /* field[5] = is_sparse */
   3,   /* field[3] = output */
   4,   /* field[4] = sampling */
   0,   /* field[0] = sequence */
@@ -4587,7 +4600,7 @@ static const unsigned wire__segment__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__segment__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__segment__descriptor =
 {
@@ -4597,7 +4610,7 @@ const ProtobufCMessageDescriptor wire__segment__descriptor =
   "Wire__Segment",
   "wire",
   sizeof(Wire__Segment),
-  5,
+  6,
   wire__segment__field_descriptors,
   wire__segment__field_indices_by_name,
   1,  wire__segment__number_ranges,
@@ -5322,7 +5335,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[7] =
 {
   {
     "sampling",
@@ -5396,11 +5409,24 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_sparse",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, is_sparse),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
   1,   /* field[1] = has_max_tokens */
   4,   /* field[4] = ignores_end_of_sequence */
+  6,   /* field[6] = is_sparse */
   2,   /* field[2] = max_tokens */
   0,   /* field[0] = sampling */
   3,   /* field[3] = stop */
@@ -5408,7 +5434,7 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__generation_options__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -5418,7 +5444,7 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  6,
+  7,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   1,  wire__generation_options__number_ranges,
@@ -5952,7 +5978,7 @@ const ProtobufCMessageDescriptor wire__job_event__descriptor =
   (ProtobufCMessageInit) wire__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[13] =
+static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[14] =
 {
   {
     "job",
@@ -6110,11 +6136,24 @@ static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[13] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_sparse",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, is_sparse),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_state__field_indices_by_name[] = {
   8,   /* field[8] = accepted */
   10,   /* field[10] = cached_tokens */
   6,   /* field[6] = finish */
+  13,   /* field[13] = is_sparse */
   0,   /* field[0] = job */
   1,   /* field[1] = phase */
   3,   /* field[3] = prefilled_tokens */
@@ -6129,7 +6168,7 @@ static const unsigned wire__job_state__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__job_state__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor wire__job_state__descriptor =
 {
@@ -6139,7 +6178,7 @@ const ProtobufCMessageDescriptor wire__job_state__descriptor =
   "Wire__JobState",
   "wire",
   sizeof(Wire__JobState),
-  13,
+  14,
   wire__job_state__field_descriptors,
   wire__job_state__field_indices_by_name,
   1,  wire__job_state__number_ranges,

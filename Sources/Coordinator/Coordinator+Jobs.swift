@@ -105,7 +105,8 @@ extension Coordinator: ClusterService {
         let now = clock.now
         var job = Job(
             id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
-            tokenizer: settings.tokenizer, attentionRatio: attentionRatio, accepted: Self.secondsSince1970(), now: now)
+            tokenizer: settings.tokenizer, attentionRatio: attentionRatio(request.options.attention),
+            accepted: Self.secondsSince1970(), now: now)
         guard limit > 0 else {
             job.finish(.length)
             table.add(job)
@@ -114,7 +115,8 @@ extension Coordinator: ClusterService {
         let admitted: [Router.Admission]
         do {
             admitted = try router.place(
-                sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.reusesPrefix)
+                sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.reusesPrefix,
+                attention: request.options.attention)
         } catch let shortage as Router.Shortage {
             guard layoutThatFits(shortage) else { throw problem(shortage) }
             admitted = []
@@ -126,10 +128,11 @@ extension Coordinator: ClusterService {
     }
 
     /// Work of one (query, key) pair against that of one token's products: what makes long prompts slower.
-    private var attentionRatio: Double {
+    private func attentionRatio(_ attention: AttentionMode) -> Double {
         let c = configuration
         let linear = c.hidden * c.headDim * (2 * c.heads + 2 * c.kvHeads) + 3 * c.hidden * c.ffn
-        return 2 * Double(c.heads * c.headDim) / Double(max(linear, 1))
+        // Sparse attention takes about an eighth of the pairs' work: what it attends to, and the choice.
+        return 2 * Double(c.heads * c.headDim) / Double(max(linear, 1)) / (attention == .sparse ? 8 : 1)
     }
 
     private static func check(_ options: GenerationOptions) throws {

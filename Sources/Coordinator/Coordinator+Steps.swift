@@ -11,6 +11,7 @@ struct LogitRun {
     var sequences: [SequenceID]
     var prompts: [[TokenID]]
     var chunk: Int
+    var attention: AttentionMode
     var admitted: Set<SequenceID> = []
     var open: Set<SequenceID>
     var logits: [SequenceID: [Float]] = [:]
@@ -114,7 +115,7 @@ extension Coordinator {
         // What was answered before the layout changed is read like the prompt; the next token is the one that would have come.
         scheduler?.add(
             sequence, prompt: job.request.prompt + job.state.tokens, cached: cached,
-            purpose: .generate(job.request.options.sampling))
+            purpose: .generate(job.request.options.sampling), attention: job.request.options.attention)
     }
 
     /// Sequences have room now.
@@ -134,7 +135,9 @@ extension Coordinator {
                 let run = logitRuns[at]
                 guard run.admitted.count == run.sequences.count else { continue }
                 for (sequence, prompt) in zip(run.sequences, run.prompts) {
-                    scheduler?.add(sequence, prompt: prompt, purpose: .logits(chunk: run.chunk))
+                    scheduler?.add(
+                        sequence, prompt: prompt, purpose: .logits(chunk: run.chunk),
+                        attention: run.attention)
                 }
             }
         }
@@ -159,7 +162,9 @@ extension Coordinator {
     private static let mostLogitBytes = 64 << 20
 
     /// The logits [tokens, vocabulary] of every token of the sequences, run side by side, `chunk` tokens of each a step.
-    public func logits(sequences: [[TokenID]], chunk: Int) async throws -> [[Float]] {
+    public func logits(
+        sequences: [[TokenID]], chunk: Int, attention: AttentionMode = .exact
+    ) async throws -> [[Float]] {
         guard !sequences.isEmpty, chunk > 0 else { return [] }
         for prompt in sequences { try configuration.check(prompt: prompt) }
         guard assembly.phase == .active else { throw Problem.unavailable("the cluster is not ready: \(stateInWords)") }
@@ -169,7 +174,8 @@ extension Coordinator {
         return try await withCheckedThrowingContinuation { continuation in
             logitRuns.append(
                 LogitRun(
-                    sequences: ids, prompts: sequences, chunk: chunk, open: Set(ids), continuation: continuation))
+                    sequences: ids, prompts: sequences, chunk: chunk, attention: attention, open: Set(ids),
+                    continuation: continuation))
             do {
                 for (id, prompt) in zip(ids, sequences) { begin(try router.place(id, tokens: [], total: prompt.count)) }
             } catch {

@@ -99,10 +99,10 @@ public actor Coordinator {
         let kvType = try settings.kvType ?? Stage.kvType(description, type: settings.weightType)
         self.kvType = kvType
         // K and V depend on the weights as they are held, too.
+        let held = "\(description.digest) \(settings.weightType?.name ?? "as stored")"
         router = Router(
-            root: PageHash.root(
-                digest: "\(description.digest) \(settings.weightType?.name ?? "as stored")", type: kvType),
-            hash: PageHash.key)
+            root: PageHash.root(digest: held, type: kvType),
+            sparseRoot: PageHash.root(digest: held, type: kvType, attention: .sparse), hash: PageHash.key)
         assembly = try Assembly(
             layout: settings.layout, expected: settings.workers, needs: needs,
             epoch: UInt32(truncatingIfNeeded: time(nil)))

@@ -35,7 +35,8 @@ struct Job {
         acceptedAt = now
         self.attentionRatio = attentionRatio
         state = JobState(
-            id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count), accepted: accepted)
+            id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count), accepted: accepted,
+            attention: request.options.attention)
     }
 
     var id: JobID { state.id }

@@ -21,6 +21,14 @@ public struct SamplingOptions: Hashable, Sendable {
     }
 }
 
+/// Which keys a token attends to.
+public enum AttentionMode: String, Sendable, CaseIterable {
+    /// All that stand before it.
+    case exact
+    /// Those of some pages: the first, the last, and of the others the ones that promise most.
+    case sparse
+}
+
 /// What a job asks for besides its prompt.
 public struct GenerationOptions: Hashable, Sendable {
     /// How tokens are drawn.
@@ -33,17 +41,20 @@ public struct GenerationOptions: Hashable, Sendable {
     public var ignoresEndOfSequence: Bool
     /// Whether KV pages of earlier prompts that begin alike are used; the answer has the same bits without.
     public var reusesPrefix: Bool
+    /// Which keys its tokens attend to.
+    public var attention: AttentionMode
 
     /// Greedy, to the end of the context, unless said otherwise.
     public init(
         sampling: SamplingOptions = SamplingOptions(), maxTokens: Int? = nil, stop: [String] = [],
-        ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true
+        ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true, attention: AttentionMode = .exact
     ) {
         self.sampling = sampling
         self.maxTokens = maxTokens
         self.stop = stop
         self.ignoresEndOfSequence = ignoresEndOfSequence
         self.reusesPrefix = reusesPrefix
+        self.attention = attention
     }
 }
 

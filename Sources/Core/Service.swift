@@ -134,12 +134,14 @@ public struct JobState: Hashable, Sendable {
     public var accepted: Double
     /// Where the time went.
     public var timings: Timings
+    /// Which keys its tokens attend to.
+    public var attention: AttentionMode
 
     /// A state.
     public init(
         id: JobID, phase: Phase, prefill: PrefillProgress, tokens: [TokenID] = [],
         text: String = "", finish: FinishReason? = nil, problem: Problem? = nil, accepted: Double,
-        timings: Timings = Timings()
+        timings: Timings = Timings(), attention: AttentionMode = .exact
     ) {
         self.id = id
         self.phase = phase
@@ -150,6 +152,7 @@ public struct JobState: Hashable, Sendable {
         self.problem = problem
         self.accepted = accepted
         self.timings = timings
+        self.attention = attention
     }
 }
 

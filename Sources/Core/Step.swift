@@ -41,13 +41,18 @@ public struct Segment: Hashable, Sendable {
     public var tokens: [TokenID]
     /// What the last stage does.
     public var output: Output
+    /// Which keys the tokens attend to; the same in all segments of a sequence.
+    public var attention: AttentionMode
 
     /// A segment.
-    public init(sequence: SequenceID, start: Int, tokens: [TokenID], output: Output) {
+    public init(
+        sequence: SequenceID, start: Int, tokens: [TokenID], output: Output, attention: AttentionMode = .exact
+    ) {
         self.sequence = sequence
         self.start = start
         self.tokens = tokens
         self.output = output
+        self.attention = attention
     }
 }
 

@@ -53,6 +53,25 @@ extension Stage {
                 }
             }
         }
+        noteBounds(batch: batch, tables: tables)
+    }
+
+    /// Writes the bounds of the pages of sparse sequences that are full now.
+    private func noteBounds(batch: Batch, tables: [PageTable]) {
+        let heads = shares.kvHeads.count
+        let work = batch.parts.indices.flatMap { part in batch.parts[part].unbounded.map { (part, $0) } }
+        if work.isEmpty { return }
+        let headDim = configuration.headDim
+        team.run { rank in
+            for index in team.share(of: work.count, rank: rank) {
+                let (part, spot) = work[index]
+                let table = tables[part * heads + spot.kvHead]
+                guard let bounds = table.bounds else { continue }
+                KeyValuePage.storeBounds(
+                    ofKeys: table.readKeys[spot.place], headDim: headDim, type: kvType, into: bounds[spot.place],
+                    scratch: scratch.attention[rank].pages)
+            }
+        }
     }
 
     /// attended <- attention of the queries in `rows` (rows of the batch; their queries lie at 0..<rows.count).
@@ -78,6 +97,7 @@ extension Stage {
                         memory.queries[count] = UnsafePointer(scratch.query + offset)
                         memory.outputs[count] = scratch.attended + offset
                         memory.visible[count] = batch.positions[rows[row]]
+                        memory.tokens[count] = row - item.rows.lowerBound
                         count += 1
                     }
                 }
@@ -87,7 +107,7 @@ extension Stage {
                     queries: memory.queries, visible: memory.visible, rowCount: count,
                     keyPages: table.readKeys, valuePages: table.readValues, headDim: headDim, type: kvType,
                     slots: 0..<Slots.count,
-                    state: state, scratch: memory.pages)
+                    state: state, scratch: memory.pages, choice: table.choice(tokens: item.rows.count, memory))
                 finishAttention(state, outputs: memory.outputs)
             }
         }
@@ -139,27 +159,45 @@ extension Stage {
         let values: UnsafeMutablePointer<UnsafeMutableRawPointer>
         let readKeys: UnsafePointer<UnsafeRawPointer>
         let readValues: UnsafePointer<UnsafeRawPointer>
+        /// Where the bounds of the keys lie, in a sequence of sparse attention.
+        let bounds: UnsafeMutablePointer<UnsafeMutableRawPointer>?
+
+        /// How a call of the kernel for so many tokens chooses its pages; nil attends to all.
+        func choice(tokens: Int, _ memory: AttentionScratch) -> PageChoice? {
+            bounds.map {
+                PageChoice(
+                    budget: .standard, bounds: UnsafeRawPointer($0).assumingMemoryBound(to: UnsafeRawPointer.self),
+                    tokens: memory.tokens, tokenCount: tokens, scratch: memory.choice)
+            }
+        }
     }
 
     /// The page tables of a layer, [parts][KV heads].
     func pageTables(layer: Int, batch: Batch) -> [PageTable] {
         let heads = shares.kvHeads.count
         let pages = batch.parts.map { pool.pageCount(of: $0.segment.sequence) }
-        let entries = pages.reduce(0, +) * heads
-        let memory = scratch.pageTable(entries: entries * 2)
+        let columns = batch.parts.map { $0.segment.attention == .sparse ? 3 : 2 }
+        let entries = zip(pages, columns).reduce(0) { $0 + $1.0 * $1.1 } * heads
+        let memory = scratch.pageTable(entries: entries)
         var tables: [PageTable] = []
         var at = 0
         for (part, count) in zip(batch.parts, pages) {
+            let isSparse = part.segment.attention == .sparse
             for head in 0..<heads {
                 let keys = memory + at
                 let values = memory + at + count
                 pool.pages(of: part.segment.sequence, layer: layer, kvHead: head, keys: keys, values: values)
+                let bounds = isSparse ? values + count : nil
+                if let bounds {
+                    pool.bounds(of: part.segment.sequence, layer: layer, kvHead: head, into: bounds)
+                }
                 tables.append(
                     PageTable(
                         keys: keys, values: values,
                         readKeys: UnsafeRawPointer(keys).assumingMemoryBound(to: UnsafeRawPointer.self),
-                        readValues: UnsafeRawPointer(values).assumingMemoryBound(to: UnsafeRawPointer.self)))
-                at += 2 * count
+                        readValues: UnsafeRawPointer(values).assumingMemoryBound(to: UnsafeRawPointer.self),
+                        bounds: bounds))
+                at += (isSparse ? 3 : 2) * count
             }
         }
         return tables

@@ -1,4 +1,5 @@
 import Core
+import KVCache
 
 /// The tokens of a step laid end to end, and which of them the last stage is asked about.
 struct Batch {
@@ -6,9 +7,11 @@ struct Batch {
     struct Part {
         var segment: Segment
         var rows: Range<Int>
+        /// Pages that are full now, whose bounds this step writes.
+        var unbounded: [PagePool.Spot] = []
     }
 
-    let parts: [Part]
+    var parts: [Part]
     let tokens: [TokenID]
     let positions: [Int]
     /// The rows whose logits somebody wants, rising.

@@ -29,7 +29,9 @@ public final class Generator {
     }
 
     /// The logits [tokens, vocabulary] of the first sequence, computed in chunks; the others share its steps.
-    public func logits(of sequences: [[TokenID]], chunk: Int) throws -> [Float] {
+    public func logits(
+        of sequences: [[TokenID]], chunk: Int, attention: AttentionMode = .exact
+    ) throws -> [Float] {
         for sequence in sequences { try description.configuration.check(prompt: sequence) }
         let ids = sequences.map { _ in nextSequence() }
         var wanted: [Float] = []
@@ -39,7 +41,8 @@ public final class Generator {
                 segments.append(
                     Segment(
                         sequence: ids[index], start: start,
-                        tokens: Array(tokens[start..<min(start + chunk, tokens.count)]), output: .logits))
+                        tokens: Array(tokens[start..<min(start + chunk, tokens.count)]), output: .logits,
+                        attention: attention))
             }
             for result in try run(segments) where result.sequence == ids[0] { wanted += result.logits }
         }
@@ -69,7 +72,7 @@ public final class Generator {
             let results = try run([
                 Segment(
                     sequence: id, start: position, tokens: Array(pending[..<count]),
-                    output: isLast ? .sample(options.sampling) : .none)
+                    output: isLast ? .sample(options.sampling) : .none, attention: options.attention)
             ])
             position += count
             pending.removeFirst(count)

@@ -15,6 +15,7 @@ final class Scratch {
         var threads: Int
         var attentionRows: Int
         var headDim: Int
+        var sequencePages: Int
     }
 
     let shape: Shape
@@ -73,7 +74,7 @@ final class Scratch {
         activations = try bytes(activationBytes(tokens: tokens, columns: widest))
         product = try (0..<shape.threads).map { _ in try bytes(productScratchBytes(tokens: tokens)) }
         attention = try (0..<shape.threads).map { _ in
-            try AttentionScratch(rows: shape.attentionRows, headDim: shape.headDim) { try self.bytes($0) }
+            try AttentionScratch(shape) { try self.bytes($0) }
         }
         self.tokens = tokens
     }
@@ -119,12 +120,19 @@ struct AttentionScratch: @unchecked Sendable {
     let visible: UnsafeMutablePointer<Int>  // [rows]
     let state: UnsafeMutableRawPointer
     let pages: UnsafeMutableRawPointer
+    // For sparse attention alone; memory that is not touched costs nothing.
+    let tokens: UnsafeMutablePointer<Int>  // [rows]
+    let choice: UnsafeMutableRawPointer
 
-    init(rows: Int, headDim: Int, allocate: (Int) throws -> UnsafeMutableRawPointer) throws {
+    init(_ shape: Scratch.Shape, allocate: (Int) throws -> UnsafeMutableRawPointer) throws {
+        let (rows, headDim) = (shape.attentionRows, shape.headDim)
         queries = try allocate(rows * 8).bindMemory(to: UnsafePointer<Float>.self, capacity: rows)
         outputs = try allocate(rows * 8).bindMemory(to: UnsafeMutablePointer<Float>.self, capacity: rows)
         visible = try allocate(rows * 8).bindMemory(to: Int.self, capacity: rows)
         state = try allocate(attentionStateBytes(rowCount: rows, headDim: headDim))
         pages = try allocate(attentionScratchBytes(rowCount: rows, headDim: headDim))
+        tokens = try allocate(rows * 8).bindMemory(to: Int.self, capacity: rows)
+        choice = try allocate(
+            pageChoiceScratchBytes(rowCount: rows, headDim: headDim, pageCount: shape.sequencePages))
     }
 }

@@ -145,6 +145,7 @@ extension Stage {
                         for head in wanted {
                             work.queries[count] = source + (row * held.count + head - held.lowerBound) * headDim
                             work.visible[count] = batch.positions[rows[row]]
+                            work.tokens[count] = row - item.rows.lowerBound
                             count += 1
                         }
                     }
@@ -154,7 +155,7 @@ extension Stage {
                 Kernels.attend(
                     queries: work.queries, visible: work.visible, rowCount: count, keyPages: table.readKeys,
                     valuePages: table.readValues, headDim: headDim, type: kvType, slots: item.subtree, state: state,
-                    scratch: work.pages)
+                    scratch: work.pages, choice: table.choice(tokens: item.rows.count, work))
                 var first = 0
                 for (receiver, place) in item.targets {
                     let root = roots[receiver][place]

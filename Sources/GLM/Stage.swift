@@ -78,7 +78,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         }
         pool = try PagePool(
             layers: slice.layers.count, share: slots.share,
-            halfBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType), pages: kvPages,
+            halfBytes: KeyValuePage.byteCount(headDim: configuration.headDim, type: kvType),
+            boundBytes: KeyValuePage.boundsByteCount(headDim: configuration.headDim), pages: kvPages,
             memoryPages: kvMemoryPages, spillFolder: spillFolder)
         rotary = RotaryTable(
             base: configuration.ropeTheta, rotaryDim: configuration.rotaryDim, scaling: configuration.ropeScaling)
@@ -88,7 +89,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
                 hidden: configuration.hidden, queryWidth: shares.heads.count * configuration.headDim,
                 kvWidth: shares.kvHeads.count * configuration.headDim, ffn: shares.ffn.count,
                 subtrees: shares.subtrees.count, rotaryPairs: configuration.rotaryDim / 2, threads: team.size,
-                attentionRows: max(Self.attentionRows, group), headDim: configuration.headDim))
+                attentionRows: max(Self.attentionRows, group), headDim: configuration.headDim,
+                sequencePages: Slots.pages(for: configuration.contextLength)))
         self.configuration = configuration
         self.slice = slice
         self.shares = shares
@@ -129,10 +131,13 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         let control = team.prepareThread()
         defer { Team.restoreThread(control) }
         for decision in step.changes { try change(decision) }
-        let batch = try Batch(step, configuration: configuration)
+        var batch = try Batch(step, configuration: configuration)
         try scratch.reserve(tokens: max(batch.tokens.count, 1))
         for segment in step.segments {
             try pool.extend(segment.sequence, start: segment.start, count: segment.tokens.count)
+        }
+        for (index, segment) in step.segments.enumerated() where segment.attention == .sparse {
+            batch.parts[index].unbounded = try pool.pagesWithoutBounds(of: segment.sequence)
         }
         if batch.tokens.isEmpty { return slice.isLast ? .results([]) : .hidden(hidden(tokens: 0)) }
         try begin(batch, input: input)

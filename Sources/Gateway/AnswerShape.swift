@@ -41,6 +41,7 @@ struct AnswerHead: Sendable {
     let model: String
     let created: Int
     let fingerprint: String
+    let attention: AttentionMode
     /// Whether the usage comes at the end of a stream, so that other pieces say that they have none.
     let announcesUsage: Bool
 
@@ -50,7 +51,8 @@ struct AnswerHead: Sendable {
     ) -> JSONValue {
         .record([
             "id": .string(id), "object": .string(object), "created": .integer(created), "model": .string(model),
-            "system_fingerprint": .string(fingerprint), "choices": .array(choices), "usage": usage, "timings": timings,
+            "system_fingerprint": .string(fingerprint), "attention": attention.json, "choices": .array(choices),
+            "usage": usage, "timings": timings,
         ])
     }
 }
@@ -83,6 +85,11 @@ extension Answer {
 
     /// OpenAI's word for the end.
     var finishJSON: JSONValue { .string(finish.rawValue) }
+}
+
+extension AttentionMode {
+    /// Its name where it is not what everybody expects; exact attention is not mentioned.
+    var json: JSONValue? { self == .exact ? nil : .string(rawValue) }
 }
 
 extension TokenLogprob {

@@ -23,7 +23,8 @@ enum ChatRoute {
         try model.check(prompt, param: "messages")
         return GenerationRequest(prompt: prompt, options: options, streaming: streaming) { job in
             ChatShape(
-                head: model.head(id: "chatcmpl-\(job)", streaming: streaming), model: model,
+                head: model.head(id: "chatcmpl-\(job)", streaming: streaming, attention: options.attention),
+                model: model,
                 wantsLogprobs: wantsLogprobs)
         }
     }

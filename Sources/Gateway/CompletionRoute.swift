@@ -19,7 +19,8 @@ enum CompletionRoute {
         try model.check(prompt, param: "prompt")
         return GenerationRequest(prompt: prompt, options: options, streaming: streaming) { job in
             CompletionShape(
-                head: model.head(id: "cmpl-\(job)", streaming: streaming), model: model, wantsLogprobs: logprobs != nil)
+                head: model.head(id: "cmpl-\(job)", streaming: streaming, attention: options.attention), model: model,
+                wantsLogprobs: logprobs != nil)
         }
     }
 

@@ -47,7 +47,8 @@ struct JobRoutes: Sendable {
         return Response(
             json: .record([
                 "id": .string(job.name), "object": .string("job"), "status": .string(JobState.Phase.queued.rawValue),
-                "prompt_tokens": .integer(read.prompt.count), "events": .string("/v1/jobs/\(job.name)/events"),
+                "prompt_tokens": .integer(read.prompt.count), "attention": read.options.attention.json,
+                "events": .string("/v1/jobs/\(job.name)/events"),
             ]), status: .accepted)
     }
 
@@ -139,7 +140,7 @@ extension JobState {
     func json(withTokens: Bool) -> JSONValue {
         .record([
             "id": .string(id.name), "object": .string("job"), "status": .string(phase.rawValue),
-            "created": .real(accepted), "prompt_tokens": .integer(prefill.total),
+            "created": .real(accepted), "attention": attention.json, "prompt_tokens": .integer(prefill.total),
             "prefilled_tokens": .integer(prefill.tokens), "cached_tokens": .integer(prefill.cached),
             "prefill_tokens_per_second": .real(prefill.tokensPerSecond),
             "prefill_seconds_left": .real(prefill.secondsLeft), "completion_tokens": .integer(tokens.count),

@@ -41,10 +41,10 @@ struct ServedModel: Sendable {
     }
 
     /// What every object of an answer begins with.
-    func head(id: String, streaming: StreamFields) -> AnswerHead {
+    func head(id: String, streaming: StreamFields, attention: AttentionMode) -> AnswerHead {
         AnswerHead(
             id: id, model: card.name, created: EpochClock.seconds, fingerprint: "fp_\(card.digest.prefix(12))",
-            announcesUsage: streaming.includesUsage)
+            attention: attention, announcesUsage: streaming.includesUsage)
     }
 }
 

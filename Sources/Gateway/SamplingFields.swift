@@ -21,7 +21,16 @@ enum SamplingFields {
         return GenerationOptions(
             sampling: sampling, maxTokens: maxTokens, stop: try stop(fields),
             ignoresEndOfSequence: try fields.bool("ignore_eos") ?? false,
-            reusesPrefix: try fields.bool("cache_prompt") ?? true)
+            reusesPrefix: try fields.bool("cache_prompt") ?? true, attention: try attention(fields))
+    }
+
+    /// Which keys the tokens attend to.
+    private static func attention(_ fields: Fields) throws(APIError) -> AttentionMode {
+        guard let name = try fields.string("attention") else { return .exact }
+        guard let mode = AttentionMode(rawValue: name) else {
+            throw .field("attention", "attention: expected exact or sparse, found \(name)")
+        }
+        return mode
     }
 
     /// One string or a list of strings that end the answer.

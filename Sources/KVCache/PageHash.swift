@@ -3,9 +3,12 @@ public import Core
 
 /// Keys of pages: BLAKE2b of 16 bytes, so that nobody can make two texts with one key.
 public enum PageHash {
-    /// Where the chains of one model and KV type begin; `digest` is the model's.
-    public static func root(digest: String, type: KVType) -> PageKey {
-        key(Array("glm-cluster kv 1 \(type.name) \(digest)".utf8))
+    /// Where the chains of one model, KV type and attention begin; `digest` is the model's.
+    ///
+    /// Sparse attention makes other K and V, so its pages are nobody else's. Its number goes up when it chooses in another way.
+    public static func root(digest: String, type: KVType, attention: AttentionMode = .exact) -> PageKey {
+        let mode = attention == .sparse ? "sparse 1 " : ""
+        return key(Array("glm-cluster kv 1 \(mode)\(type.name) \(digest)".utf8))
     }
 
     /// The key of a page with these tokens behind the page, or the beginning, of key `parent`.

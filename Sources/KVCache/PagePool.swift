@@ -23,6 +23,8 @@ public final class PagePool {
         var pages: [[Int]]
         var count = 0
         var length = 0
+        /// Its first pages whose bounds are known, as far as they lie here.
+        var bounded = 0
     }
 
     /// What a sequence made: by KV head and place from `first` on, -1 where another worker holds the page.
@@ -39,6 +41,7 @@ public final class PagePool {
     private let pins = PagePins()
     /// Pages of memory come first, the file's behind them.
     private let memoryPages: Int
+    private var bounds: PageBounds
     private var free: [Int] = []
     private var freeSpilled: [Int] = []
     /// Pages that were dropped while the disk's thread had them: free when it lets go.
@@ -47,17 +50,19 @@ public final class PagePool {
     private var tables: [SequenceID: Table] = [:]
     private var made: [SequenceID: Made] = [:]
 
-    /// A pool of `pages` pages; `halfBytes` is the size of one layer's keys (or values) of one KV head.
+    /// A pool of `pages` pages; `halfBytes` is the size of one layer's keys (or values) of one KV head, `boundBytes` of their bounds.
     ///
     /// - Parameters:
     ///   - memoryPages: How many of the pages are memory, nil for all; the others are a file's in `spillFolder`.
     public init(
-        layers: Int, share: KVShare, halfBytes: Int, pages: Int, memoryPages: Int? = nil, spillFolder: String? = nil
+        layers: Int, share: KVShare, halfBytes: Int, boundBytes: Int = 0, pages: Int, memoryPages: Int? = nil,
+        spillFolder: String? = nil
     ) throws {
         self.share = share
         self.halfBytes = halfBytes
         capacity = pages
         pageBytes = layers * 2 * halfBytes
+        bounds = PageBounds(pages: pages, layers: layers, byteCount: boundBytes)
         // The file begins at a page of the system's, so the border moves up to the next of ours that does.
         var border = min(memoryPages ?? pages, pages)
         while border < pages, border * pageBytes % 4096 != 0 { border += 1 }
@@ -112,8 +117,10 @@ public final class PagePool {
     }
 
     private func take() -> Int {
-        if let page = free.popLast() { return page }
-        if next >= memoryPages, let page = freeSpilled.popLast() { return page }
+        if let page = free.popLast() ?? (next >= memoryPages ? freeSpilled.popLast() : nil) {
+            bounds.forget(page)
+            return page
+        }
         next += 1
         return next - 1
     }
@@ -229,6 +236,45 @@ public final class PagePool {
     private func address(_ page: Int) -> UnsafeMutableRawPointer { memory.base + page * pageBytes }
 }
 
+// MARK: - Bounds
+
+extension PagePool {
+    /// A page by KV head and place in its sequence.
+    public struct Spot: Hashable, Sendable {
+        /// The KV head, counted from the share's first.
+        public var kvHead: Int
+        /// The place.
+        public var place: Int
+    }
+
+    /// The full pages of `sequence` that lie here and whose bounds nobody has written yet.
+    ///
+    /// They count as written from now on: the caller writes them in every layer before it reads any.
+    public func pagesWithoutBounds(of sequence: SequenceID) throws -> [Spot] {
+        try bounds.begin()
+        guard let table = tables[sequence] else { return [] }
+        let full = table.length / Slots.pageTokens
+        var spots: [Spot] = []
+        for place in table.bounded..<max(full, table.bounded) {
+            for (head, pages) in table.pages.enumerated() where pages[place] >= 0 {
+                if bounds.learn(pages[place]) { spots.append(Spot(kvHead: head, place: place)) }
+            }
+        }
+        tables[sequence]?.bounded = max(full, table.bounded)
+        return spots
+    }
+
+    /// Writes the addresses of the bounds of the sequence's pages of one layer and KV head, in page order, once bounds were asked for.
+    public func bounds(
+        of sequence: SequenceID, layer: Int, kvHead: Int, into addresses: UnsafeMutablePointer<UnsafeMutableRawPointer>
+    ) {
+        guard let table = tables[sequence] else { return }
+        for (index, page) in table.pages[kvHead].enumerated() {
+            if let address = bounds.address(max(page, 0), layer: layer) { addresses[index] = address }
+        }
+    }
+}
+
 // MARK: - The disk's side
 
 extension PagePool {
@@ -294,6 +340,7 @@ extension PagePool {
             let end = table.count
             table.count = count
             table.length = count * Slots.pageTokens
+            table.bounded = min(table.bounded, count)
             drop(PageRun(sequence, count..<end))
             if var own = made.removeValue(forKey: sequence) {
                 let kept = max(0, count - own.first)

@@ -16,13 +16,27 @@ import KernelsV4
 ///   `type`; `state` gets the root of the run.
 /// - Needs: `headDim % 8 == 0`; `slots` aligned, its length a power of two; `scratch` of
 ///   `attentionScratchBytes(rowCount:headDim:)`, `state` of as many rows; nothing overlaps.
+/// - Parameter choice: Leaves pages out: rows do not see the keys of a page that their token did not choose. All pages unless given.
 /// - Cost: 4 headDim operations a row and key; a page of q8 or q4, and beyond 24 rows one of f16, is widened once for all.
 public func attend(
     queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
     keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
     type: KVType = .f16, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer,
-    instructions: InstructionSet = .current
+    choice: PageChoice? = nil, instructions: InstructionSet = .current
 ) {
+    if let choice {
+        let attention = Attention(
+            queries: queries, visible: visible, rowCount: rowCount, keyPages: keyPages, valuePages: valuePages,
+            headDim: headDim, type: type, slots: slots, state: state, scratch: scratch)
+        guard let attention,
+            let chooser = Chooser(
+                choice, queries: queries, visible: visible, rowCount: rowCount, headDim: headDim,
+                pageCount: attention.pageCount)
+        else { return }
+        return attention.run(first: slots.lowerBound, slots: slots.count, into: state, level: 0) {
+            chooser.add(slot: $0, of: attention, to: $1)
+        }
+    }
     switch instructions {
     case .v3:
         attendHere(

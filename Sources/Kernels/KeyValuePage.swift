@@ -58,7 +58,7 @@ public enum KeyValuePage {
 
     /// The nearest f16, ties to even; beyond +-65,504 that number.
     @inline(__always)
-    private static func narrowed(_ x: Float) -> Float16 {
+    static func narrowed(_ x: Float) -> Float16 {
         let floored = x < -65_504 ? -65_504 : x
         return Float16(floored > 65_504 ? 65_504 : floored)
     }

@@ -67,6 +67,8 @@ public struct Router: Sendable {
         /// What it begins with; empty when its pages are nobody else's business.
         var tokens: [TokenID]
         var pages: Int
+        /// Where its chain begins.
+        var root: PageKey
         /// The keys of the whole pages that it could find, as far as they were asked for.
         var keys: [PageKey] = []
     }
@@ -74,6 +76,8 @@ public struct Router: Sendable {
     /// A sequence that runs.
     private struct Running {
         var tokens: [TokenID]
+        /// Where its chain begins.
+        var root: PageKey
         /// Pages that it reads and that were there.
         var prefix: Int
         /// Pages that it reserves, its prefix counted.
@@ -94,6 +98,7 @@ public struct Router: Sendable {
     /// The workers, or none while there is no plan: then everybody waits.
     public private(set) var places: [Place] = []
     private let hash: @Sendable (PageKey, ArraySlice<TokenID>) -> PageKey
+    private let sparseRoot: PageKey
     private var index: PageIndex
     private var running: [SequenceID: Running] = [:]
     private var queue: [Waiting] = []
@@ -106,13 +111,16 @@ public struct Router: Sendable {
     private var stores = false
     private var pending: [KVChange] = []
 
-    /// No room yet. `hash` makes a page's key of the key before it and its tokens; chains begin at `root`.
+    /// No room yet. `hash` makes a page's key of the key before it and its tokens; chains begin at `root`, those of sparse attention, whose
+    /// K and V are others from the second layer on, at `sparseRoot`.
     public init(
         longestQueue: Int = 10_000, root: PageKey = PageKey(high: 0, low: 0),
+        sparseRoot: PageKey = PageKey(high: 0, low: 1),
         hash: @escaping @Sendable (PageKey, ArraySlice<TokenID>) -> PageKey
     ) {
         self.longestQueue = longestQueue
         self.hash = hash
+        self.sparseRoot = sparseRoot
         index = PageIndex(root: root)
     }
 
@@ -167,18 +175,24 @@ public struct Router: Sendable {
     /// Asks room for a sequence that begins with `tokens` and may grow to `total` tokens: now, or later, when the result of
     /// another call names it.
     ///
-    /// - Parameter reuses: Whether it may use pages of others and they may use its.
+    /// - Parameters:
+    ///   - reuses: Whether it may use pages of others and they may use its.
+    ///   - attention: Which keys its tokens attend to; pages are shared among those of one mode.
     /// - Throws: `Shortage` when it can never fit, a problem when too many wait.
     /// - Returns: the sequences that have room now, in order.
     public mutating func place(
-        _ sequence: SequenceID, tokens: [TokenID], total: Int, reuses: Bool = true
+        _ sequence: SequenceID, tokens: [TokenID], total: Int, reuses: Bool = true,
+        attention: AttentionMode = .exact
     ) throws -> [Admission] {
         let needed = Slots.pages(for: max(total, 1))
         if !places.isEmpty, let shortage = shortage(needed) { throw shortage }
         guard queue.count < longestQueue else {
             throw Problem.unavailable("\(queue.count) jobs wait already; try again later")
         }
-        queue.append(Waiting(sequence: sequence, tokens: reuses ? tokens : [], pages: needed))
+        queue.append(
+            Waiting(
+                sequence: sequence, tokens: reuses ? tokens : [], pages: needed,
+                root: attention == .sparse ? sparseRoot : index.root))
         return admitted()
     }
 
@@ -238,7 +252,8 @@ public struct Router: Sendable {
         if keepsRunning {
             queue.insert(
                 contentsOf: running.sorted { $0.key < $1.key }.map {
-                    Waiting(sequence: $0.key, tokens: $0.value.tokens, pages: $0.value.pages)
+                    Waiting(
+                        sequence: $0.key, tokens: $0.value.tokens, pages: $0.value.pages, root: $0.value.root)
                 }, at: 0)
         }
         self.places = places
@@ -323,7 +338,7 @@ public struct Router: Sendable {
 
     private mutating func letGo(chainFrom last: PageKey) {
         var key = last
-        while key != index.root, let page = index[key] {
+        while let page = index[key] {
             if index.letGo(key) { countIdle(page.place, 1) }
             key = page.parent
         }
@@ -366,7 +381,7 @@ public struct Router: Sendable {
     private mutating func admit(_ entry: inout Waiting) -> Admission? {
         let found = find(&entry)
         for key in entry.keys[..<found.resident] { hold(key, reuse: true) }
-        let last = found.resident > 0 ? entry.keys[found.resident - 1] : index.root
+        let last = found.resident > 0 ? entry.keys[found.resident - 1] : entry.root
         let needed = places.map { $0.share.pages(in: found.resident..<entry.pages) }
         func fits() -> Bool {
             places.indices.allSatisfy { needed[$0] <= places[$0].pages - used[$0] + idle[$0] }
@@ -397,7 +412,8 @@ public struct Router: Sendable {
             pending.append(.restore(entry.sequence, first: found.resident, keys: restoring))
         }
         running[entry.sequence] = Running(
-            tokens: entry.tokens, prefix: found.resident, pages: entry.pages, indexed: found.resident, last: last,
+            tokens: entry.tokens, root: entry.root, prefix: found.resident, pages: entry.pages, indexed: found.resident,
+            last: last,
             unstored: found.resident, restoring: restoring)
         return Admission(
             entry.sequence, cached: found.resident * Slots.pageTokens + (copied?.tokens ?? 0),
@@ -418,7 +434,7 @@ public struct Router: Sendable {
             if place == entry.keys.count {
                 entry.keys.append(
                     hash(
-                        entry.keys.last ?? index.root,
+                        entry.keys.last ?? entry.root,
                         entry.tokens[place * Slots.pageTokens..<(place + 1) * Slots.pageTokens]))
             }
             return entry.keys[place]
@@ -429,7 +445,7 @@ public struct Router: Sendable {
         while resident + stored < most, copies[key(resident + stored)] == places.count { stored += 1 }
         guard stored == 0, !entry.tokens.isEmpty else { return (resident, stored, nil) }
         let rest = entry.tokens[resident * Slots.pageTokens..<entry.tokens.count - 1]
-        let last = resident > 0 ? entry.keys[resident - 1] : index.root
+        let last = resident > 0 ? entry.keys[resident - 1] : entry.root
         guard let best = index.mostAlike(below: last, rest.prefix(Slots.pageTokens - 1)), best.tokens >= Self.leastCopy
         else { return (resident, 0, nil) }
         return (resident, 0, best)

@@ -48,6 +48,7 @@ public struct Scheduler: Sendable {
         var sequence: SequenceID
         var prompt: [TokenID]
         var purpose: Purpose
+        var attention: AttentionMode
         var sent = 0
         var done = 0
         var next: TokenID?
@@ -96,8 +97,12 @@ public struct Scheduler: Sendable {
     public var sequences: [SequenceID] { running.map(\.sequence) }
 
     /// Adds a sequence that has room in the KV cache, of which the first `cached` tokens are there.
-    public mutating func add(_ sequence: SequenceID, prompt: [TokenID], cached: Int = 0, purpose: Purpose) {
-        running.append(Running(sequence: sequence, prompt: prompt, purpose: purpose, sent: cached, done: cached))
+    public mutating func add(
+        _ sequence: SequenceID, prompt: [TokenID], cached: Int = 0, purpose: Purpose, attention: AttentionMode = .exact
+    ) {
+        running.append(
+            Running(
+                sequence: sequence, prompt: prompt, purpose: purpose, attention: attention, sent: cached, done: cached))
     }
 
     /// What the next step does to the KV cache before anything else, after what was said before.
@@ -141,7 +146,7 @@ public struct Scheduler: Sendable {
             segments.append(
                 Segment(
                     sequence: running[index].sequence, start: running[index].sent, tokens: [token],
-                    output: .sample(sampling)))
+                    output: .sample(sampling), attention: running[index].attention))
             running[index].next = nil
             running[index].sent += 1
         }
@@ -172,7 +177,7 @@ public struct Scheduler: Sendable {
                 Segment(
                     sequence: entry.sequence, start: entry.sent,
                     tokens: Array(entry.prompt[entry.sent..<entry.sent + count]),
-                    output: entry.output(isLast: count == left)))
+                    output: entry.output(isLast: count == left), attention: entry.attention))
             running[index].sent += count
         }
         return segments

@@ -23,7 +23,8 @@ extension Decoder {
         return GenerationOptions(
             sampling: try sampling(the(options.sampling)),
             maxTokens: options.has_max_tokens != 0 ? try count(options.max_tokens) : nil, stop: stop,
-            ignoresEndOfSequence: options.ignores_end_of_sequence != 0, reusesPrefix: options.computes_all == 0)
+            ignoresEndOfSequence: options.ignores_end_of_sequence != 0, reusesPrefix: options.computes_all == 0,
+            attention: options.is_sparse != 0 ? .sparse : .exact)
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {
@@ -86,7 +87,8 @@ extension Decoder {
             tokens: try tokens(state.tokens), text: try text(state.text),
             finish: isFinished ? try finish(state.finish) : nil,
             problem: try state.problem.map { try problem($0.pointee) },
-            accepted: state.accepted, timings: try timings(the(state.timings)))
+            accepted: state.accepted, timings: try timings(the(state.timings)),
+            attention: state.is_sparse != 0 ? .sparse : .exact)
     }
 
     func clusterStatus(_ status: Wire__ClusterStatus) throws -> ClusterStatus {

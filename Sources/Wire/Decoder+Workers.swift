@@ -176,7 +176,8 @@ extension Decoder {
             segments.append(
                 Segment(
                     sequence: SequenceID(segment.sequence), start: try count(segment.start),
-                    tokens: Array(tokens[at..<at + length]), output: try output(segment)))
+                    tokens: Array(tokens[at..<at + length]), output: try output(segment),
+                    attention: segment.is_sparse != 0 ? .sparse : .exact))
             at += length
         }
         guard at == tokens.count else {

@@ -36,6 +36,7 @@ extension Encoder {
         made.pointee.stop = arena.place(options.stop.map { arena.place(bytes: $0) })
         made.pointee.ignores_end_of_sequence = options.ignoresEndOfSequence ? 1 : 0
         made.pointee.computes_all = options.reusesPrefix ? 0 : 1
+        made.pointee.is_sparse = options.attention == .sparse ? 1 : 0
         return made
     }
 
@@ -110,6 +111,7 @@ extension Encoder {
         if let what = state.problem { made.pointee.problem = problem(what) }
         made.pointee.accepted = state.accepted
         made.pointee.timings = timings(state.timings)
+        made.pointee.is_sparse = state.attention == .sparse ? 1 : 0
         return made
     }
 

@@ -57,7 +57,7 @@ struct Generate: AsyncParsableCommand {
         try configuration.check(prompt: ids)
         let generation = GenerationOptions(
             sampling: SamplingOptions(temperature: temperature, topP: topP, topK: topK, seed: seed),
-            maxTokens: maxTokens)
+            maxTokens: maxTokens, attention: try options.attention())
         var report = Report(promptTokens: ids)
         let clock = ContinuousClock()
         let start = clock.now

@@ -31,6 +31,7 @@ struct Logits: AsyncParsableCommand {
         let configuration = try Configuration(checkpoint)
         for sequence in sequences { try configuration.check(prompt: sequence) }
         let layout = try Layout(options.layout)
+        let attention = try options.attention()
         let logits: [Float]
         if layout == .single {
             let room = sequences.reduce(0) { $0 + $1.count + Slots.pageTokens }
@@ -38,13 +39,14 @@ struct Logits: AsyncParsableCommand {
                 checkpoint, type: try options.weightType(), kvType: try options.kvType(), kvTokens: room,
                 threads: try options.threadCount(workers: 1)
             )
-            logits = try generator.logits(of: sequences, chunk: chunk)
+            logits = try generator.logits(of: sequences, chunk: chunk, attention: attention)
         } else {
             let cluster = try await LocalCluster.start(
                 layout: layout, model: options.model, type: try options.weightType(), kvType: try options.kvType(),
                 threads: try options.threadCount(workers: layout.workers))
             do {
-                logits = try await cluster.coordinator.logits(sequences: sequences, chunk: chunk)[0]
+                logits = try await cluster.coordinator.logits(
+                    sequences: sequences, chunk: chunk, attention: attention)[0]
             } catch {
                 await cluster.stop()
                 throw error

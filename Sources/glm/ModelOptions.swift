@@ -24,6 +24,12 @@ struct ModelOptions: ParsableArguments {
     @Option(help: "Stages x ranks; more than 1x1 runs in freshly started worker processes.")
     var layout: String = "1x1"
 
+    @Option(name: .customLong("attention"), help: "exact, or sparse: attend to chosen pages only; exact unless given.")
+    var attentionName: String?
+
+    /// Which keys tokens attend to.
+    func attention() throws -> AttentionMode { try attentionName.map { try AttentionMode(flag: $0) } ?? .exact }
+
     /// The weight type asked for.
     func weightType() throws -> WeightType? {
         guard let type else { return nil }
@@ -51,6 +57,16 @@ extension KVType {
     init(flag: String) throws {
         guard let found = KVType(name: flag) else {
             throw Problem.invalid("--kv-type \(flag) is unknown; use f32, f16, q8 or q4")
+        }
+        self = found
+    }
+}
+
+extension AttentionMode {
+    /// The mode that `--attention` asks for.
+    init(flag: String) throws {
+        guard let found = AttentionMode(rawValue: flag) else {
+            throw Problem.invalid("--attention \(flag) is unknown; use exact or sparse")
         }
         self = found
     }

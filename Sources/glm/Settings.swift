@@ -9,7 +9,8 @@ import TOMLKit
 struct Settings: Sendable {
     /// Every key that the file may have.
     static let keys: Set<String> = [
-        "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys", "kv-disk", "kv-memory", "kv-spill",
+        "attention", "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys", "kv-disk", "kv-memory",
+        "kv-spill",
         "kv-tokens",
         "kv-type", "layout", "listen",
         "log-format", "log-level", "max-tokens", "memory", "model", "name", "scale", "seed", "stop", "system",

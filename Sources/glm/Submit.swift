@@ -124,6 +124,9 @@ struct AnswerOptions: ParsableArguments {
     @Option(help: "The same seed draws the same tokens.")
     var seed: Int?
 
+    @Option(help: "exact, or sparse: attend to chosen pages only; exact unless given.")
+    var attention: String?
+
     @Option(help: "End the answer before this text; may be given several times.")
     var stop: [String] = []
 
@@ -143,6 +146,9 @@ struct AnswerOptions: ParsableArguments {
         try addNumber("top_p", flag: "top-p", topP)
         add("top_k", (try topK ?? settings.int("top-k")).map { .integer($0) })
         add("seed", (try seed ?? settings.int("seed")).map { .integer($0) })
+        add(
+            "attention",
+            try (attention ?? settings.string("attention")).map { .string(try AttentionMode(flag: $0).rawValue) })
         let stops = stop.isEmpty ? settings.string("stop").map { [$0] } ?? [] : stop
         if !stops.isEmpty { add("stop", .array(stops.map { .string($0) })) }
         return members

@@ -1,5 +1,6 @@
 import Checkpoint
 import Core
+import FoundationEssentials
 import GLM
 import Glibc
 import Testing
@@ -10,21 +11,38 @@ import Transport
 /// Prompts that begin alike, and their pages in memory and on disk: the answer is always what it would be without.
 @Suite("Prefixes", .serialized)
 struct PrefixTests {
+    /// The small model again, with a longer context.
+    private static let longModel: Result<String, any Error> = Result {
+        let folder = try Endpoint.makePrivateFolder() + "/model"
+        try RandomModel.make(folder: folder, preset: .tiny, layers: 2, type: .f32)
+        let configuration = URL(filePath: folder + "/config.json")
+        let text = try String(contentsOf: configuration, encoding: .utf8)
+        try Data(text.replacing("8192", with: "16384").utf8).write(to: configuration)
+        return folder
+    }
+
     private let prompt: [TokenID] = (0..<400).map { ($0 * 37 + $0 / 50 + 11) % 200 }
 
-    private func request(_ prompt: [TokenID], tokens: Int = 8, reuses: Bool = true) -> JobRequest {
+    private func request(
+        _ prompt: [TokenID], tokens: Int = 8, reuses: Bool = true, attention: AttentionMode = .exact
+    ) -> JobRequest {
         JobRequest(
             prompt: prompt,
-            options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true, reusesPrefix: reuses),
+            options: GenerationOptions(
+                maxTokens: tokens, ignoresEndOfSequence: true, reusesPrefix: reuses, attention: attention),
             endsWithClient: false)
     }
 
     /// What one process answers.
-    private func expected(_ prompt: [TokenID], tokens: Int = 8) throws -> [TokenID] {
-        let generator = try Generator(Checkpoint.open(TestCluster.model.get()), kvTokens: 1024, threads: 1)
+    private func expected(
+        _ prompt: [TokenID], tokens: Int = 8, attention: AttentionMode = .exact, model: String? = nil
+    ) throws -> [TokenID] {
+        let generator = try Generator(
+            Checkpoint.open(model ?? TestCluster.model.get()), kvTokens: prompt.count + 640, threads: 1)
         var found: [TokenID] = []
         _ = try generator.generate(
-            prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true), chunk: 512
+            prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true, attention: attention),
+            chunk: 512
         ) {
             found.append($0.drawn?.token ?? -1)
             return true
@@ -138,6 +156,37 @@ struct PrefixTests {
             }
             #expect(await cluster.coordinator.status().members.allSatisfy { $0.kv.spilled > 0 })
             #expect(try await run(cluster, request(prompt)).tokens == expected)
+        }
+    }
+
+    @Test(
+        "pages of sparse attention serve sparse attention alone, also from disk, with the bounds they had",
+        arguments: ["1x1", "1x4"])
+    func sparse(layout: String) async throws {
+        let folder = try Endpoint.makePrivateFolder() + "/kv"
+        defer { Self.remove(folder) }
+        // Long enough that pages are left out.
+        let model = try Self.longModel.get()
+        let prompt = (0..<9_700).map { (place: Int) in TokenID((place * 37 + place / 50 + 11) % 200) }
+        let sparse = try expected(prompt, attention: .sparse, model: model)
+        let longer = try expected(prompt + [7, 8, 9], attention: .sparse, model: model)
+        let exact = try expected(prompt, model: model)
+        try await TestCluster.with(
+            layout: layout, chunk: 500, model: model, kvTokens: 32_768, kvFolder: folder
+        ) { cluster in
+            let first = try await run(cluster, request(prompt, attention: .sparse))
+            #expect(first.tokens == sparse && first.cached == 0)
+            let other = try await run(cluster, request(prompt))
+            #expect(other.tokens == exact && other.cached == 0)
+            let second = try await run(cluster, request(prompt + [7, 8, 9], attention: .sparse))
+            #expect(second.tokens == longer && second.cached == 9_700)
+            try await Self.stored(2 * 151, cluster)
+        }
+        try await TestCluster.with(
+            layout: layout, chunk: 500, model: model, kvTokens: 32_768, kvFolder: folder
+        ) { cluster in
+            let third = try await run(cluster, request(prompt + [7, 8, 9], attention: .sparse))
+            #expect(third.tokens == longer && third.cached == 9_664)
         }
     }
 

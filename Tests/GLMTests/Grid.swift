@@ -11,7 +11,7 @@ final class Grid {
 
     init(
         _ description: ModelDescription, source: Checkpoint, layout: Layout, type: WeightType? = nil,
-        kvType: KVType? = nil, weights: [Double]? = nil
+        kvType: KVType? = nil, weights: [Double]? = nil, kvTokens: Int = 4096
     )
         throws
     {
@@ -30,7 +30,8 @@ final class Grid {
                     slice: Slice(
                         stage: stage, stageCount: layout.stages, rank: rank, layers: layers, leavesByRank: leaves,
                         vocabularyByRank: rows, kvWeightByRank: weights.map { $0.map { Int($0 * 4) } }),
-                    source: source, type: type, kvType: kvType, kvPages: 64 * configuration.kvHeads,
+                    source: source, type: type, kvType: kvType,
+                    kvPages: Slots.pages(for: kvTokens) * configuration.kvHeads,
                     threads: 1 + rank % 2,
                     progress: { _ in })
             }

@@ -59,6 +59,28 @@ struct ChatTests {
         }
     }
 
+    @Test("sparse attention is asked for by name, and every answer that used it says so")
+    func attention() async throws {
+        let cluster = try FakeCluster()
+        try await withGateway(cluster) { client in
+            let hi = #""messages":[{"role":"user","content":"hi"}]"#
+            for route in ["/v1/chat/completions", "/v1/completions", "/v1/jobs"] {
+                let text = route == "/v1/completions" ? #""prompt":"hi""# : hi
+                let sparse = try await client.send(.post, route, #"{\#(text),"attention":"sparse"}"#)
+                #expect(try sparse.json["attention"]?.string == "sparse")
+                #expect(await cluster.requests.last?.options.attention == .sparse)
+                let exact = try await client.send(.post, route, #"{\#(text),"attention":"exact"}"#)
+                #expect(try exact.json["attention"] == nil)
+                #expect(await cluster.requests.last?.options.attention == .exact)
+            }
+            let stream = try await client.send(
+                .post, "/v1/chat/completions", #"{\#(hi),"attention":"sparse","stream":true}"#)
+            #expect(try stream.chunks.allSatisfy { $0["attention"]?.string == "sparse" })
+            #expect(try await client.send(.get, "/v1/jobs/job-1").json["attention"]?.string == "sparse")
+            #expect(try await client.send(.get, "/v1/jobs/job-2").json["attention"] == nil)
+        }
+    }
+
     @Test("sampling fields reach the cluster with OpenAI's names and defaults")
     func sampling() async throws {
         let cluster = try FakeCluster()

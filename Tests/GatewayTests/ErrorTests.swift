@@ -46,6 +46,8 @@ struct ErrorTests {
         Wrong(
             body: #"{\#(hi),"stop":[\#(Array(repeating: "\"x\"", count: 17).joined(separator: ","))]}"#, param: "stop",
             code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"attention":"dense"}"#, param: "attention", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"attention":1}"#, param: "attention", code: "invalid_type"),
         Wrong(body: #"{\#(hi),"n":2}"#, param: "n", code: "unsupported_value"),
         Wrong(body: #"{\#(hi),"top_logprobs":2}"#, param: "top_logprobs", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"logprobs":true,"top_logprobs":21}"#, param: "top_logprobs", code: "invalid_value"),

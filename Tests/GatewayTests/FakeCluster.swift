@@ -61,7 +61,7 @@ actor FakeCluster: ClusterService {
         table[id.name] = Job(
             state: JobState(
                 id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count),
-                accepted: 1_700_000_000))
+                accepted: 1_700_000_000, attention: request.options.attention))
         let stream = try events(of: id)
         Task { await answer(id, request) }
         return (id, stream)

@@ -9,7 +9,7 @@ struct PagePoolTests {
     private func id(_ n: UInt64) -> SequenceID { SequenceID(n) }
 
     private func pool(pages: Int, share: KVShare = .whole(kvHeads: 1)) throws -> PagePool {
-        try PagePool(layers: 2, share: share, halfBytes: 128, pages: pages)
+        try PagePool(layers: 2, share: share, halfBytes: 128, boundBytes: 16, pages: pages)
     }
 
     /// The byte that a page of a sequence begins with.
@@ -38,6 +38,38 @@ struct PagePoolTests {
         pool.release(id(1))
         #expect(pool.used == 0)
         try pool.check()
+    }
+
+    @Test(
+        "bounds are written once for a full page, found by all who share it, and forgotten when the page is used anew")
+    func bounds() throws {
+        let pool = try pool(pages: 4)
+        func places(_ sequence: SequenceID) throws -> [Int] {
+            try pool.pagesWithoutBounds(of: sequence).map(\.place)
+        }
+        try pool.extend(id(1), start: 0, count: 100)
+        #expect(try places(id(1)) == [0])
+        try pool.extend(id(1), start: 100, count: 60)
+        #expect(try places(id(1)) == [1])
+        #expect(try places(id(1)).isEmpty)
+        // A copy of part of a page is another page.
+        try pool.open(id(2), prefix: [PageRun(id(1), 0..<1)], copy: PageCopy(id(1), page: 1, tokens: 20))
+        #expect(try places(id(2)).isEmpty)
+        try pool.extend(id(2), start: 84, count: 44)
+        #expect(try places(id(2)) == [1])
+        var first = [UnsafeMutableRawPointer](
+            repeating: UnsafeMutableRawPointer(bitPattern: 8).unsafelyUnwrapped, count: 3)
+        var second = first
+        pool.bounds(of: id(1), layer: 1, kvHead: 0, into: &first)
+        pool.bounds(of: id(2), layer: 1, kvHead: 0, into: &second)
+        #expect(first[0] == second[0] && first[1] != second[1])
+        pool.bounds(of: id(1), layer: 0, kvHead: 0, into: &second)
+        #expect(first[0] - second[0] == 16 && first[1] - second[0] >= 32)
+        // What is cut off and computed again has other keys.
+        pool.truncate(id(1), pages: 2)
+        for sequence in [id(1), id(2)] { pool.release(sequence) }
+        try pool.extend(id(3), start: 0, count: 130)
+        #expect(try places(id(3)) == [0, 1])
     }
 
     @Test("sequences share pages by name, a copied page is one's own, and dropped pages are free whoever read them")

@@ -141,20 +141,24 @@ struct Partial: Equatable {
     var bits: [UInt32] { [m.bitPattern, l.bitPattern] + o.map(\.bitPattern) }
 
     /// The obvious attention of one row over some slots: a key after the other, in the canonical order.
-    static func attend(_ q: [Float], visible: Int, _ pages: Pages, slots: Range<Int>) -> Partial? {
+    ///
+    /// Pages that `includes` refuses are not attended.
+    static func attend(
+        _ q: [Float], visible: Int, _ pages: Pages, slots: Range<Int>, includes: (Int) -> Bool = { _ in true }
+    ) -> Partial? {
         if slots.count == 1 {
             var state: Partial?
             var page = Slots.firstPage(ofSlot: slots.lowerBound)
             while page * 64 <= visible {
-                state = step(q, visible: visible, pages, page: page, after: state)
+                if includes(page) { state = step(q, visible: visible, pages, page: page, after: state) }
                 page += 64
             }
             return state
         }
         let middle = slots.lowerBound + slots.count / 2
         return merge(
-            attend(q, visible: visible, pages, slots: slots.lowerBound..<middle),
-            attend(q, visible: visible, pages, slots: middle..<slots.upperBound))
+            attend(q, visible: visible, pages, slots: slots.lowerBound..<middle, includes: includes),
+            attend(q, visible: visible, pages, slots: middle..<slots.upperBound, includes: includes))
     }
 
     private static func step(_ q: [Float], visible: Int, _ pages: Pages, page: Int, after: Partial?) -> Partial {

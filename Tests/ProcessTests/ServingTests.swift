@@ -13,6 +13,19 @@ struct ServingTests {
         try await cluster.stop()
     }
 
+    @Test("1b: sparse attention finds the facts of a text that it does not read whole, and says what it did")
+    func sparse() async throws {
+        let cluster = try await TestCluster.up(["--workers", "4", "--layout", "1x4"])
+        let found = try await cluster.ask([
+            "eval", "needle", "--lengths", "12000", "--depths", "3", "--attention", "sparse", "--json",
+        ])
+        #expect(found.status == 0, "\(found.errors)")
+        #expect(found.output.contains("\"found\" : 3") && found.output.contains("\"attention\" : \"sparse\""))
+        let wrong = try await cluster.ask(["submit", "hi", "--attention", "dense"])
+        #expect(wrong.isOneError(status: 1) && wrong.errors.contains("exact or sparse"), "\(wrong)")
+        try await cluster.stop()
+    }
+
     @Test("2: three workers serve, which no power of two divides", arguments: ["1x3", "3x1"])
     func threeWorkersServe(layout: String) async throws {
         let cluster = try await TestCluster.up(["--workers", "3", "--layout", layout])

@@ -101,6 +101,22 @@ struct RouterTests {
         #expect(try router.place(id(7), tokens: first, total: 210, reuses: false) == [.init(id(7), cached: 0)])
     }
 
+    @Test("sequences of sparse attention share pages among themselves, and none with those of exact attention")
+    func attention() throws {
+        var router = router()
+        _ = router.replan([whole(100)])
+        let tokens = prompt(200)
+        let modes: [AttentionMode] = [.sparse, .exact, .sparse, .exact]
+        for (number, (mode, cached)) in zip(modes, [0, 0, 192, 192]).enumerated() {
+            let id = id(UInt64(number))
+            let admitted = try router.place(id, tokens: tokens, total: 210, attention: mode)
+            #expect(admitted == [.init(id, cached: cached)])
+            _ = router.free(id, computed: 200)
+        }
+        let roots = AttentionMode.allCases.map { PageHash.root(digest: "d", type: .f16, attention: $0) }
+        #expect(roots[0] != roots[1] && roots[0] == PageHash.root(digest: "d", type: .f16))
+    }
+
     @Test(
         "pages that nobody reads are given up when their room is wanted: the oldest first, those behind before those before"
     )

@@ -155,6 +155,19 @@ struct SchedulerTests {
         #expect(progress.contains(.logits(some[0], isLast: false)) && progress.contains(.logits(some[1], isLast: true)))
     }
 
+    @Test("prompts and answers of sparse attention are marked in every step")
+    func attention() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 1)
+        scheduler.add(id(1), prompt: [1, 2], purpose: .generate(greedy), attention: .sparse)
+        scheduler.add(id(2), prompt: [1, 2], purpose: .generate(greedy))
+        let step = try #require(scheduler.next() as Step?)
+        #expect(step.segments.map(\.attention) == [.sparse, .exact])
+        _ = try scheduler.finished(1, results: [drawn(1, 2), drawn(2, 2)])
+        scheduler.proceed(id(1), with: 2)
+        scheduler.proceed(id(2), with: 2)
+        #expect(scheduler.next()?.segments.map(\.attention) == [.sparse, .exact])
+    }
+
     @Test("a step without the result it was asked for is a failure")
     func missing() {
         var scheduler = Scheduler(settings: .init(), epoch: 1)

@@ -81,7 +81,8 @@ enum Samples {
                 ],
                 segments: [
                     Segment(sequence: SequenceID(1), start: 0, tokens: [1, 2, 3], output: .none),
-                    Segment(sequence: SequenceID(2), start: 99, tokens: [4], output: .sample(sampling)),
+                    Segment(
+                        sequence: SequenceID(2), start: 99, tokens: [4], output: .sample(sampling), attention: .sparse),
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
                 ])),
         .step(Step(number: 6, epoch: 7, segments: [])),
@@ -99,7 +100,7 @@ enum Samples {
         JobState(
             id: JobID("job-18"), phase: .failed, prefill: progress, tokens: [1, 2],
             text: "caf\u{e9}\0",
-            finish: .error, problem: problem, accepted: 0, timings: timings),
+            finish: .error, problem: problem, accepted: 0, timings: timings, attention: .sparse),
     ]
 
     static let fromGateways: [Message] = [
@@ -111,7 +112,7 @@ enum Samples {
                 prompt: [1, 2, 151_551],
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
-                    reusesPrefix: false),
+                    reusesPrefix: false, attention: .sparse),
                 endsWithClient: true)),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),

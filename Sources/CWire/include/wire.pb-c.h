@@ -598,10 +598,14 @@ struct  Wire__Segment
   uint64_t token_count;
   Wire__Output output;
   Wire__Sampling *sampling;
+  /*
+   * Whether its tokens attend to chosen pages only.
+   */
+  protobuf_c_boolean is_sparse;
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0 }
 
 
 struct  Wire__Step
@@ -783,10 +787,14 @@ struct  Wire__GenerationOptions
    * Whether pages of earlier prompts may not be used.
    */
   protobuf_c_boolean computes_all;
+  /*
+   * Whether tokens attend to chosen pages only.
+   */
+  protobuf_c_boolean is_sparse;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0 }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0 }
 
 
 struct  Wire__JobRequest
@@ -923,10 +931,14 @@ struct  Wire__JobState
   uint64_t cached_tokens;
   double tokens_per_second;
   double seconds_left;
+  /*
+   * Whether its tokens attend to chosen pages only.
+   */
+  protobuf_c_boolean is_sparse;
 };
 #define WIRE__JOB_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_state__descriptor) \
-    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0 }
 
 
 struct  Wire__JobList

@@ -6,19 +6,13 @@ func attendHere(
     keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
     type: KVType, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer
 ) {
-    state.clear()
-    var last = -1
-    for row in 0..<rowCount where visible[row] > last { last = visible[row] }
-    let pageCount = last < 0 ? 0 : last / Slots.pageTokens + 1
-    if pageCount <= Slots.firstPage(ofSlot: slots.lowerBound) { return }
-    let floats = UnsafeMutableRawPointer(
-        bitPattern: (UInt(bitPattern: scratch) &+ 63) & ~63)?.assumingMemoryBound(to: Float.self)
-    guard let floats else { return }
     let attention = Attention(
-        visible: visible, rowCount: rowCount, pageCount: pageCount, keyPages: keyPages, valuePages: valuePages,
-        headDim: headDim, type: type, floats: floats)
-    attention.pack(queries)
-    attention.run(first: slots.lowerBound, slots: slots.count, into: state, level: 0)
+        queries: queries, visible: visible, rowCount: rowCount, keyPages: keyPages, valuePages: valuePages,
+        headDim: headDim, type: type, slots: slots, state: state, scratch: scratch)
+    guard let attention else { return }
+    attention.run(first: slots.lowerBound, slots: slots.count, into: state, level: 0) {
+        attention.add(slot: $0, to: $1)
+    }
 }
 
 /// One call of `attend`: its arguments, and its scratch memory cut up.
@@ -69,6 +63,26 @@ struct Attention {
         states = packed + rowCount * headDim
     }
 
+    /// A call with its queries packed and its state empty; nil when no row sees a page of the slots.
+    init?(
+        queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
+        keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,
+        type: KVType, slots: Range<Int>, state: AttentionState, scratch: UnsafeMutableRawPointer
+    ) {
+        state.clear()
+        var last = -1
+        for row in 0..<rowCount where visible[row] > last { last = visible[row] }
+        let pageCount = last < 0 ? 0 : last / Slots.pageTokens + 1
+        if pageCount <= Slots.firstPage(ofSlot: slots.lowerBound) { return nil }
+        let floats = UnsafeMutableRawPointer(
+            bitPattern: (UInt(bitPattern: scratch) &+ 63) & ~63)?.assumingMemoryBound(to: Float.self)
+        guard let floats else { return nil }
+        self.init(
+            visible: visible, rowCount: rowCount, pageCount: pageCount, keyPages: keyPages, valuePages: valuePages,
+            headDim: headDim, type: type, floats: floats)
+        pack(queries)
+    }
+
     /// The rows of a group: all groups have the same number, but for one.
     @inline(__always)
     func rows(ofGroup group: Int) -> Range<Int> {
@@ -103,24 +117,28 @@ struct Attention {
         }
     }
 
-    /// The root of a run of slots that has at least one page.
-    func run(first: Int, slots: Int, into state: AttentionState, level: Int) {
-        if slots == 1 {
-            var page = Slots.firstPage(ofSlot: first)
-            while page < pageCount {
-                self.add(page: page, to: state)
-                page &+= Slots.count
-            }
-            return
+    /// All pages of a slot, in order.
+    func add(slot: Int, to state: AttentionState) {
+        var page = Slots.firstPage(ofSlot: slot)
+        while page < pageCount {
+            self.add(page: page, to: state)
+            page &+= Slots.count
         }
+    }
+
+    /// The root of a run of slots that has at least one page; `add` makes the state of one slot.
+    func run(
+        first: Int, slots: Int, into state: AttentionState, level: Int, add: (_ slot: Int, AttentionState) -> Void
+    ) {
+        if slots == 1 { return add(first, state) }
         // The first slot of an aligned run has its first page; the right half may have none yet.
         let half = slots / 2
-        run(first: first, slots: half, into: state, level: level)
+        run(first: first, slots: half, into: state, level: level, add: add)
         if Slots.firstPage(ofSlot: first &+ half) >= pageCount { return }
         let size = rowCount &* (headDim &+ 2)
         let right = AttentionState(states + level &* size, rowCount: rowCount, headDim: headDim)
         right.clear()
-        run(first: first &+ half, slots: half, into: right, level: level &+ 1)
+        run(first: first &+ half, slots: half, into: right, level: level &+ 1, add: add)
         mergeAttention(right, into: state)
     }
 

@@ -114,6 +114,7 @@ struct ModelBench: AsyncParsableCommand {
     /// One depth, on one process.
     private func measure(_ generator: Generator, depth: Int) throws -> Row {
         let vocabulary = generator.description.configuration.vocabulary
+        let attention = try options.attention()
         let greedy = Segment.Output.sample(SamplingOptions())
         let filled = fill.resolved(depth: depth)
         var prefills: [Double] = []
@@ -128,7 +129,8 @@ struct ModelBench: AsyncParsableCommand {
                     let output: Segment.Output = position + next == end ? greedy : .none
                     _ = try generator.run([
                         Segment(
-                            sequence: id, start: position, tokens: tokens(next, vocabulary: vocabulary), output: output)
+                            sequence: id, start: position, tokens: tokens(next, vocabulary: vocabulary), output: output,
+                            attention: attention)
                     ])
                     position += next
                 }
@@ -173,7 +175,8 @@ struct ModelBench: AsyncParsableCommand {
             for _ in 0..<repeats {
                 let request = JobRequest(
                     prompt: tokens(max(prefill, 1), vocabulary: configuration.vocabulary),
-                    options: GenerationOptions(maxTokens: decode + 1, ignoresEndOfSequence: true),
+                    options: GenerationOptions(
+                        maxTokens: decode + 1, ignoresEndOfSequence: true, attention: try options.attention()),
                     endsWithClient: true)
                 let (_, events) = try await cluster.coordinator.submit(request)
                 for await event in events {

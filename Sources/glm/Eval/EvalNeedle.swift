@@ -23,6 +23,9 @@ struct EvalNeedle: AsyncParsableCommand {
     @Option(help: "Chooses sentences, keys and values.")
     var seed: UInt64 = 1
 
+    @Option(help: "exact, or sparse: attend to chosen pages only.")
+    var attention: String = AttentionMode.exact.rawValue
+
     @Flag(help: "Print JSON: found, total and cells.")
     var json = false
 
@@ -69,7 +72,8 @@ struct EvalNeedle: AsyncParsableCommand {
     }
 
     private func evaluate(_ lengths: [Int], gateway: GatewayClient) async throws {
-        let client = NeedleClient(gateway: gateway, label: "reading:")
+        let client = NeedleClient(
+            gateway: gateway, label: "reading:", attention: try AttentionMode(flag: attention))
         let start = ContinuousClock.now
         let bytesPerToken = try await client.bytesPerToken(seed: seed)
         var progress = ProgressLine("asking", unit: "questions")
@@ -84,7 +88,8 @@ struct EvalNeedle: AsyncParsableCommand {
         progress.clear()
         let (layout, workers) = try await client.workers()
         let report = NeedleReport(
-            model: try await client.modelName(), layout: layout, workers: workers, found: cells.filter(\.found).count,
+            model: try await client.modelName(), layout: layout, workers: workers, attention: attention,
+            found: cells.filter(\.found).count,
             total: cells.count,
             seconds: start.duration(to: .now) / .seconds(1), cells: cells)
         if let svg { try write(report.svg, to: svg) }

@@ -8,6 +8,8 @@ struct NeedleClient {
     let gateway: GatewayClient
     /// What is said while a long text is read.
     let label: String
+    /// Which keys the model attends to.
+    let attention: AttentionMode
 
     /// The name of the model that is served.
     func modelName() async throws -> String {
@@ -55,7 +57,7 @@ struct NeedleClient {
     ) async throws -> (text: String, promptTokens: Int, cachedTokens: Int) {
         let body = JSONValue.object([
             .init("messages", .array([chatTurn("user", text)])), .init("temperature", .integer(0)),
-            .init("max_tokens", .integer(maxTokens)),
+            .init("max_tokens", .integer(maxTokens)), .init("attention", .string(attention.rawValue)),
         ])
         let job = try await gateway.submit(body)
         var follower = JobFollower(client: gateway, job: job, writesText: false, isChat: true, label: label)

@@ -58,6 +58,8 @@ struct NeedleReport: Codable {
     var layout: String
     /// Its workers.
     var workers: [Worker]
+    /// Which keys it attended to.
+    var attention: String
     /// Right answers.
     var found: Int
     /// Questions.
@@ -94,7 +96,8 @@ struct NeedleReport: Codable {
         }
         let most = workers.map(\.peakMemoryBytes).max() ?? 0
         let sent = workers.reduce(0) { $0 + $1.bytesSent }
-        text += "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model), layout \(layout)"
+        text +=
+            "\n\(found) of \(total) found in \(Terminal.time(seconds)); model \(model), layout \(layout), \(attention) attention"
         return text + "; at most \(Terminal.bytes(most)) a worker, \(Terminal.bytes(sent)) between workers"
     }
 
