@@ -10,7 +10,7 @@ public struct PageBudget: Hashable, Sendable {
     public var fewest: Int
     /// and at least one in so many, rounded up.
     public var leastIn: Int
-    /// Beyond that it chooses up to one in so many: those that stand out at least half as far as the best.
+    /// Beyond that it chooses up to one in so many: those that stand out at least two thirds as far as the best.
     public var mostIn: Int
 
     /// A budget.
@@ -23,7 +23,7 @@ public struct PageBudget: Hashable, Sendable {
     }
 
     /// What `attention: "sparse"` means. Keys of KV pages carry it: whoever changes it changes the root of their chains.
-    public static let standard = PageBudget(first: 1, last: 16, fewest: 2, leastIn: 16, mostIn: 2)
+    public static let standard = PageBudget(first: 1, last: 16, fewest: 2, leastIn: 16, mostIn: 4)
 }
 
 /// What `attend` needs to choose pages: each token chooses for itself in each slot, so a choice depends on nothing but the token's
@@ -207,7 +207,7 @@ struct Chooser {
         for number in 0..<most {
             var best = -1
             for place in from..<end where marks[place] == 0 && (best < 0 || score[place] > score[best]) { best = place }
-            if number == 0 { enough = score[best] / 2 }
+            if number == 0 { enough = score[best] * 2 / 3 }
             if number >= least && score[best] < enough { return }
             marks[best] = 1
         }

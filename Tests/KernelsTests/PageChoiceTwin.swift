@@ -20,7 +20,7 @@ struct ChoiceTwin {
             for (at, bound) in bounds.enumerated() { scores[at] = max(scores[at], bound - mean) }
         }
         let best = open.indices.sorted { (-scores[$0], $0) < (-scores[$1], $1) }
-        let others = best.prefix(most).dropFirst(least).filter { scores[$0] >= scores[best[0]] / 2 }
+        let others = best.prefix(most).dropFirst(least).filter { scores[$0] >= scores[best[0]] * 2 / 3 }
         return Set(all).subtracting(open).union((best.prefix(least) + others).map { open[$0] })
     }
 
