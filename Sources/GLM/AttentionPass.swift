@@ -83,13 +83,20 @@ extension Stage {
         if heads == 0 { return }
         let tables = pageTables(layer: layer, batch: batch)
         let work = items(batch: batch, rows: rows)
+        let pieces = pieces(of: work, batch: batch)
+        // One piece needs no memory of its own: its state is the thread's.
+        let states =
+            pieces == 1
+            ? []
+            : try scratch.states(
+                work.flatMap { [Int](repeating: $0.rows.count * $0.heads.count * (headDim + 2), count: pieces) })
         let next = Atomic<Int>(0)
         team.run { rank in
             let memory = scratch.attention[rank]
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                if index >= work.count { break }
-                let item = work[index]
+                if index >= work.count * pieces { break }
+                let item = work[index / pieces]
                 var count = 0
                 for row in item.rows {
                     for head in item.heads {
@@ -102,13 +109,59 @@ extension Stage {
                     }
                 }
                 let table = tables[item.part * heads + item.kvHead]
-                let state = AttentionState(memory.state, rowCount: count, headDim: headDim)
+                let state = AttentionState(
+                    pieces == 1 ? memory.state : UnsafeMutableRawPointer(states[index]), rowCount: count,
+                    headDim: headDim)
+                let length = Slots.count / pieces
+                let first = index % pieces * length
                 Kernels.attend(
                     queries: memory.queries, visible: memory.visible, rowCount: count,
                     keyPages: table.readKeys, valuePages: table.readValues, headDim: headDim, type: kvType,
-                    slots: 0..<Slots.count,
-                    state: state, scratch: memory.pages, choice: table.choice(tokens: item.rows.count, memory))
-                finishAttention(state, outputs: memory.outputs)
+                    slots: first..<first + length, state: state, scratch: memory.pages,
+                    choice: table.choice(tokens: item.rows.count, memory))
+                if pieces == 1 { finishAttention(state, outputs: memory.outputs) }
+            }
+        }
+        if pieces > 1 { merge(work, pieces: pieces, states: states) }
+    }
+
+    /// In how many subtrees of the slots a call of the kernel is divided: more than one where there are fewer calls than the threads
+    /// need, as for one token behind a long context.
+    private func pieces(of work: [Item], batch: Batch) -> Int {
+        let longest = batch.positions.max() ?? 0
+        var pieces = 1
+        while team.size > 1, work.count * pieces < 2 * team.size, pieces < Slots.count,
+            longest / Slots.pageTokens >= 4 * pieces
+        { pieces *= 2 }
+        return pieces
+    }
+
+    /// Merges each call's subtrees in the tree over the slots, and finishes its attention.
+    private func merge(_ work: [Item], pieces: Int, states: [UnsafeMutablePointer<Float>]) {
+        let headDim = configuration.headDim
+        let queryWidth = shares.heads.count * headDim
+        team.run { rank in
+            let memory = scratch.attention[rank]
+            for index in team.share(of: work.count, rank: rank) {
+                let item = work[index]
+                let count = item.rows.count * item.heads.count
+                func state(_ piece: Int) -> AttentionState {
+                    AttentionState(states[index * pieces + piece], rowCount: count, headDim: headDim)
+                }
+                var width = 1
+                while width < pieces {
+                    for left in stride(from: 0, to: pieces, by: 2 * width) {
+                        mergeAttention(state(left + width), into: state(left))
+                    }
+                    width *= 2
+                }
+                for (place, row) in item.rows.enumerated() {
+                    for (column, head) in item.heads.enumerated() {
+                        memory.outputs[place * item.heads.count + column] =
+                            scratch.attended + row * queryWidth + head * headDim
+                    }
+                }
+                finishAttention(state(0), outputs: memory.outputs)
             }
         }
     }

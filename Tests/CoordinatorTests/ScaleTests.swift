@@ -38,6 +38,15 @@ struct ScaleTests {
         throw Problem.failed("the layout is \(await cluster.coordinator.status())")
     }
 
+    /// Waits until so many workers are here, in the layout or spare.
+    private func members(_ count: Int, _ cluster: TestCluster) async throws {
+        for _ in 0..<4000 {
+            if await cluster.coordinator.status().members.count == count { return }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        throw Problem.failed("the members are \(await cluster.coordinator.status().members)")
+    }
+
     @Test("jobs go on over a change of the layout and back, with the same tokens, and those that wait too")
     func goesOn() async throws {
         let tokens = try expected(prompt, tokens: 1500)
@@ -45,6 +54,7 @@ struct ScaleTests {
         let cluster = try TestCluster(layout: "1x2", kvTokens: 4096)
         let workers = try (0..<4).map { try cluster.worker("w\($0)", model: $0 < 3 ? model : nil) }
         try await cluster.ready()
+        try await members(4, cluster)
         let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 1500))
         let (_, second) = try await cluster.coordinator.submit(request(Array(prompt[..<70]), tokens: 1500))
         let (_, third) = try await cluster.coordinator.submit(request(prompt + [1, 2], tokens: 1500))
@@ -103,11 +113,7 @@ struct ScaleTests {
             return found
         }
         workers += try (2..<4).map { try cluster.worker("w\($0)", model: model, kvMemory: 1_600_000) }
-        for _ in 0..<1000 {
-            let spares = await cluster.coordinator.status().members.count { $0.state == "spare" }
-            if spares == 2 { break }
-            try await Task.sleep(for: .milliseconds(5))
-        }
+        try await members(4, cluster)
         let (_, events) = try await cluster.coordinator.submit(request(long, tokens: 8))
         var found: [TokenID] = []
         for await event in events {
@@ -133,9 +139,7 @@ struct ScaleTests {
         await #expect(throws: Problem.self) { try await cluster.coordinator.drain(WorkerID("nobody")) }
         let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 300))
         let second = try cluster.worker("w1", model: model)
-        for _ in 0..<1000 where await cluster.coordinator.status().members.count < 2 {
-            try await Task.sleep(for: .milliseconds(5))
-        }
+        try await members(2, cluster)
         try await cluster.coordinator.scale(to: Layout("2x1"))
         second.stop()
         var found: [TokenID] = []

@@ -46,6 +46,31 @@ struct ForwardTests {
 struct OneAnswerTests {
     static let layouts = ["2x1", "1x2", "2x2", "1x3", "2x3", "1x4", "1x7", "1x8"]
 
+    @Test("any number of threads gives the same bits, also where a token's attention is divided among them")
+    func threads() throws {
+        let checkpoint = try Checkpoint.open(Golden("glm-hf-f32").model)
+        let tokens = (0..<1100).map { (place: Int) in TokenID((place * 37 + place / 64 + 5) % 200) }
+        func logits(threads: Int, attention: AttentionMode) throws -> [Float] {
+            let generator = try Generator(checkpoint, kvType: .f16, kvTokens: 2048, threads: threads)
+            let id = generator.nextSequence()
+            func run(_ range: Range<Int>, _ output: Segment.Output) throws -> [SegmentResult] {
+                try generator.run([
+                    Segment(
+                        sequence: id, start: range.lowerBound, tokens: Array(tokens[range]), output: output,
+                        attention: attention)
+                ])
+            }
+            _ = try run(0..<1080, .none)
+            return try (1080..<1100).flatMap { try run($0..<$0 + 1, .logits).flatMap(\.logits) }
+        }
+        for attention in [AttentionMode.exact, .sparse] {
+            let alone = try logits(threads: 1, attention: attention)
+            for threads in [2, 3, 8, 20] {
+                #expect(try logits(threads: threads, attention: attention).bits == alone.bits, "\(threads) threads")
+            }
+        }
+    }
+
     @Test("every layout gives the same bits", arguments: Golden.models)
     func layouts(name: String) throws {
         let golden = Golden(name)
