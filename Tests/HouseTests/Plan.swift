@@ -32,6 +32,7 @@ enum Plan {
         // thinking
         "Cluster": Room(rooms: ["Core"]),
         "Scheduler": Room(rooms: ["Core"]),
+        "Grammar": Room(rooms: ["Core"]),
         "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
         "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
