@@ -60,6 +60,7 @@ struct AnswerStream: Sendable {
                     try await writer.comment("still here")
                 case .event(.prefilled(let progress)):
                     try await writer.comment(progress.line)
+                case .event(.scored), .event(.embedded): break
                 case .event(.token(let drawn, let text, let top)):
                     let text = shape.visible(text)
                     let token = AnswerToken(drawn: drawn, top: top, text: text)

@@ -88,7 +88,7 @@ struct Generation: Sendable {
         var answer = Answer()
         for await event in events {
             switch event {
-            case .prefilled: continue
+            case .prefilled, .scored, .embedded: continue
             case .token(let drawn, let text, let top):
                 let text = shape.visible(text)
                 answer.text += text

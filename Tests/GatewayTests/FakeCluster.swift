@@ -157,6 +157,7 @@ actor FakeCluster: ClusterService {
         case .prefilled(let progress):
             entry.state.phase = .prefill
             entry.state.prefill = progress
+        case .scored, .embedded: break
         case .token(let drawn, let text, _):
             entry.state.phase = .decode
             entry.state.tokens.append(drawn.token)
