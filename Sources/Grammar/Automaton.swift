@@ -23,7 +23,8 @@ final class Automaton {
 
     /// No further byte is possible: the text was refused.
     static let dead: Int32 = -1
-    private static let unknown: Int32 = -2
+    /// In `rows`: not found out yet.
+    static let unknown: Int32 = -2
 
     /// The stack on which the root rule runs.
     static let bottom: Int32 = 0
@@ -38,7 +39,7 @@ final class Automaton {
     let start: Int32 = 0
     /// How many byte classes there are: the width of `rows`.
     let width: Int
-    let classOfByte: [Int]
+    let classOfByte: [UInt8]
 
     // Local states.
     private var localNumbers: [[Int32]: Int32] = [:]
@@ -72,7 +73,7 @@ final class Automaton {
     init(_ network: Network) {
         self.network = network
         width = network.classCount
-        classOfByte = network.classOfByte.map { Int($0) }
+        classOfByte = network.classOfByte
         entryLocals = [Int32](repeating: -1, count: network.entries.count)
         _ = configuration([Place(local: entryLocal(network.root), stack: Self.bottom)])
     }
@@ -205,12 +206,14 @@ final class Automaton {
 
     /// The configuration after a byte, or `dead`.
     func step(_ configuration: Int32, _ byte: UInt8) -> Int32 {
-        let byteClass = classOfByte[Int(byte)]
+        let byteClass = Int(classOfByte[Int(byte)])
         let known = rows[Int(configuration) * width + byteClass]
         return known != Self.unknown ? known : find(configuration, byteClass)
     }
 
-    private func find(_ configuration: Int32, _ byteClass: Int) -> Int32 {
+    /// Finds out what comes after a byte of a class.
+    @discardableResult
+    func find(_ configuration: Int32, _ byteClass: Int) -> Int32 {
         var kernel: Set<Place> = []
         for place in takers[Int(configuration)] {
             let next = localStep(place.local, byteClass)

@@ -23,15 +23,13 @@ final class MaskMaker {
     let vocabulary: TokenTrie
     private var locals: [Int32: LocalMask] = [:]
     private var masks: [Int32: TokenMask] = [:]
-    /// The configurations after each byte of the path that a walk is at, from its start on.
+    /// The configurations after each byte of the token that is looked at, from the start on.
     private var path: [Int32]
-    private var hasEscaped: [Bool]
 
     init(_ automaton: Automaton, vocabulary: TokenTrie) {
         self.automaton = automaton
         self.vocabulary = vocabulary
         path = [Int32](repeating: 0, count: vocabulary.deepest + 1)
-        hasEscaped = [Bool](repeating: false, count: vocabulary.deepest + 1)
     }
 
     /// The tokens that can come next.
@@ -88,36 +86,17 @@ final class MaskMaker {
     /// Sorts the vocabulary for one local state.
     private func localMask(_ local: Int32) -> LocalMask {
         if let known = locals[local] { return known }
-        var found = LocalMask(mask: TokenMask(count: vocabulary.count))
-        path[0] = automaton.openConfiguration(local)
-        hasEscaped[0] = false
-        var node = 0
-        let end = vocabulary.nodeBytes.count
-        while node < end {
-            let depth = Int(vocabulary.nodeDepths[node])
-            let before = path[depth - 1]
-            let escaped = hasEscaped[depth - 1]
-            let next = before == Automaton.dead ? before : automaton.step(before, vocabulary.nodeBytes[node])
-            if next == Automaton.dead {
-                guard escaped else {
-                    node = Int(vocabulary.nodeEnds[node])
-                    continue
-                }
-                hasEscaped[depth] = true
-            } else {
-                hasEscaped[depth] = escaped || automaton.escapes[Int(next)]
-            }
-            path[depth] = next
-            let place = vocabulary.nodeTokens[node]
-            if place >= 0 {
-                if next != Automaton.dead {
-                    found.mask.permit(vocabulary.tokens[Int(place)])
-                } else {
-                    found.dependent.append(place)
-                }
-            }
-            node += 1
+        var walk = VocabularyWalk(
+            start: automaton.openConfiguration(local), count: vocabulary.count, deepest: vocabulary.deepest)
+        while !walk.isOver(vocabulary) {
+            // It stops where a step is not known yet; the tables may move when it is found out.
+            walk.run(automaton, vocabulary)
+            if let (configuration, byteClass) = walk.missing { automaton.find(configuration, byteClass) }
         }
+        let words = walk.words
+        let found = LocalMask(
+            mask: TokenMask(count: vocabulary.count, words: words) ?? TokenMask(count: vocabulary.count),
+            dependent: walk.dependent)
         if locals.count >= Self.cacheLimit { locals.removeAll(keepingCapacity: true) }
         locals[local] = found
         return found

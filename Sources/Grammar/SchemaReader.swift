@@ -21,7 +21,9 @@ struct SchemaReader {
     /// Schemas that are being read, with the rule of those that were met again meanwhile.
     private var underWay: [SchemaNode: Int?] = [:]
     /// Why something can have no value: the first reason is told when that makes the whole schema impossible.
-    private(set) var contradiction: String?
+    private var contradiction: String?
+    /// Where `false` stood: told when there is no better reason.
+    private var nothing: String?
 
     /// Reads a schema's text.
     static func read(_ text: String) throws -> RuleSet {
@@ -39,7 +41,7 @@ struct SchemaReader {
         while let (rule, part) = waiting.popLast() {
             rules.bodies[rule] = try pattern(SchemaNode(parts: [part]))
         }
-        if let contradiction, case .never = rules.bodies[rules.root] {
+        if let contradiction = contradiction ?? nothing, case .never = rules.bodies[rules.root] {
             throw Problem.invalid("\(contradiction), so there can be no answer")
         }
         return rules
@@ -144,7 +146,7 @@ struct SchemaReader {
         }
         for part in parts {
             if part.value.bool == false {
-                _ = impossible(part.path, "false permits nothing")
+                nothing = nothing ?? "\(part.path): false permits nothing"
                 return []
             }
             guard open.count < Self.depthLimit, !open.contains(part.path) else {

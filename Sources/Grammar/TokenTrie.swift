@@ -2,20 +2,29 @@ public import Core
 
 /// The tokens of a vocabulary by their bytes: a tree in which tokens that begin alike share a path, laid out in the order of a walk.
 ///
-/// Immutable once made, so that threads share it. About ten bytes a node; 151,552 tokens make some 400,000 nodes.
+/// Immutable once made, so that threads share it. Twelve bytes a node; 151,552 tokens make some 400,000 nodes.
 public struct TokenTrie: Sendable {
     /// How many tokens the vocabulary has, those without bytes included.
     public let count: Int
     /// Tokens that end an answer.
     public let stopTokens: Set<TokenID>
 
-    // By node, in the order of a walk that goes down first.
-    let nodeBytes: [UInt8]
-    let nodeDepths: [Int32]
-    /// The node behind the last one below.
-    let nodeEnds: [Int32]
-    /// The place in `tokens` of the token that ends here, or -1.
-    let nodeTokens: [Int32]
+    /// A byte of the tokens that begin alike up to it.
+    struct Node: Sendable {
+        /// The node behind the last one below.
+        var end: Int32 = 0
+        /// The place in `tokens` of the token that ends here, or -1.
+        var place: Int32 = -1
+        /// How many bytes it is from the beginning, itself included.
+        var depth: UInt16
+        var byte: UInt8
+    }
+
+    /// Longer tokens are never drawn.
+    private static let longestToken = 1 << 12
+
+    /// The nodes in the order of a walk that goes down first.
+    let nodes: [Node]
     let deepest: Int
 
     /// Tokens in the order of their bytes; of those with equal bytes only the first.
@@ -35,7 +44,8 @@ public struct TokenTrie: Sendable {
         var flat: [UInt8] = []
         var spans: [(token: TokenID, start: Int, end: Int)] = []
         for token in 0..<TokenID(clamping: count) where !stopTokens.contains(token) {
-            guard let own = bytesOf(token), !own.isEmpty else { continue }
+            // No model has tokens of this length; one that had could not draw them here.
+            guard let own = bytesOf(token), !own.isEmpty, own.count <= Self.longestToken else { continue }
             spans.append((token, flat.count, flat.count + own.count))
             flat += own
         }
@@ -53,11 +63,8 @@ public struct TokenTrie: Sendable {
         var layout = Layout(count: count)
         for span in spans { layout.add(span.token, flat[span.start..<span.end]) }
         layout.close(to: 0)
-        nodeBytes = layout.nodeBytes
-        nodeDepths = layout.nodeDepths
-        nodeEnds = layout.nodeEnds
-        nodeTokens = layout.nodeTokens
-        deepest = Int(layout.nodeDepths.max() ?? 0)
+        nodes = layout.nodes
+        deepest = layout.nodes.reduce(0) { max($0, Int($1.depth)) }
         tokens = layout.tokens
         twins = layout.twins
         bytes = layout.bytes
@@ -77,10 +84,7 @@ public struct TokenTrie: Sendable {
 
 /// A tree being laid out, from tokens in the order of their bytes.
 private struct Layout {
-    var nodeBytes: [UInt8] = []
-    var nodeDepths: [Int32] = []
-    var nodeEnds: [Int32] = []
-    var nodeTokens: [Int32] = []
+    var nodes: [TokenTrie.Node] = []
     var tokens: [TokenID] = []
     var twins: [(first: TokenID, other: TokenID)] = []
     var places: [Int32]
@@ -104,13 +108,10 @@ private struct Layout {
         }
         close(to: shared)
         for byte in own.dropFirst(shared) {
-            path.append(nodeBytes.count)
-            nodeBytes.append(byte)
-            nodeDepths.append(Int32(path.count))
-            nodeEnds.append(0)
-            nodeTokens.append(-1)
+            path.append(nodes.count)
+            nodes.append(TokenTrie.Node(depth: UInt16(clamping: path.count), byte: byte))
         }
-        nodeTokens[nodeTokens.count - 1] = Int32(tokens.count)
+        nodes[nodes.count - 1].place = Int32(tokens.count)
         places[Int(token)] = Int32(tokens.count)
         tokens.append(token)
         bytes += own
@@ -119,6 +120,6 @@ private struct Layout {
     }
 
     mutating func close(to depth: Int) {
-        while path.count > depth { nodeEnds[path.removeLast()] = Int32(nodeBytes.count) }
+        while path.count > depth { nodes[path.removeLast()].end = Int32(nodes.count) }
     }
 }

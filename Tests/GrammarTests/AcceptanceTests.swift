@@ -72,11 +72,11 @@ import Testing
     @Test(
         "numbers in range: hundredths from -13 to 13, for many bounds",
         arguments: [
-            (#""minimum":-1.5,"maximum":2.25"#, { (x: Int) in x >= -150 && x <= 225 }),
-            (#""exclusiveMinimum":0.1,"exclusiveMaximum":12"#, { x in x > 10 && x < 1200 }),
-            (#""minimum":3"#, { x in x >= 300 }), (#""exclusiveMaximum":-0.05"#, { x in x < -5 }),
-            (#""exclusiveMinimum":0"#, { x in x > 0 }), (#""minimum":2.5,"maximum":2.5"#, { x in x == 250 }),
-            (#""minimum":0,"exclusiveMaximum":1"#, { x in x >= 0 && x < 100 }), (#""maximum":1e1"#, { x in x <= 1000 }),
+            (#""minimum":-1.5,"maximum":2.25"#, { @Sendable (x: Int) in x >= -150 && x <= 225 }),
+            (#""exclusiveMinimum":0.1,"exclusiveMaximum":12"#, { @Sendable (x: Int) in x > 10 && x < 1200 }),
+            (#""minimum":3"#, { @Sendable (x: Int) in x >= 300 }), (#""exclusiveMaximum":-0.05"#, { @Sendable (x: Int) in x < -5 }),
+            (#""exclusiveMinimum":0"#, { @Sendable (x: Int) in x > 0 }), (#""minimum":2.5,"maximum":2.5"#, { @Sendable (x: Int) in x == 250 }),
+            (#""minimum":0,"exclusiveMaximum":1"#, { @Sendable (x: Int) in x >= 0 && x < 100 }), (#""maximum":1e1"#, { @Sendable (x: Int) in x <= 1000 }),
         ] as [(String, @Sendable (Int) -> Bool)])
     func numbers(bounds: String, isIn: @Sendable (Int) -> Bool) throws {
         let automaton = Automaton(try Network(AnswerGrammar(.jsonSchema, #"{"type":"number",\#(bounds)}"#)))
