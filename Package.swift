@@ -88,11 +88,11 @@ let package = Package(
         room(
             "Coordinator",
             [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
-                "Wire", "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Grammar", "Checkpoint", "GLM", "KVCache",
+                "Tokenization", "Wire", "Transport",
             ]),
         room(
-            "Gateway", ["Core", "Tokenization", "Wire", "Transport"],
+            "Gateway", ["Core", "Grammar", "Tokenization", "Wire", "Transport"],
             packages: [.product(name: "Hummingbird", package: "hummingbird")]),
         // roof
         .executableTarget(

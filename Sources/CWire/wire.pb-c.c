@@ -1222,6 +1222,51 @@ void   wire__scoring__free_unpacked
   assert(message->base.descriptor == &wire__scoring__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__mask__init
+                     (Wire__Mask         *message)
+{
+  static const Wire__Mask init_value = WIRE__MASK__INIT;
+  *message = init_value;
+}
+size_t wire__mask__get_packed_size
+                     (const Wire__Mask *message)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__mask__pack
+                     (const Wire__Mask *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__mask__pack_to_buffer
+                     (const Wire__Mask *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Mask *
+       wire__mask__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Mask *)
+     protobuf_c_message_unpack (&wire__mask__descriptor,
+                                allocator, len, data);
+}
+void   wire__mask__free_unpacked
+                     (Wire__Mask *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__segment__init
                      (Wire__Segment         *message)
 {
@@ -1805,6 +1850,51 @@ void   wire__generation_options__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &wire__generation_options__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__grammar_alternative__init
+                     (Wire__GrammarAlternative         *message)
+{
+  static const Wire__GrammarAlternative init_value = WIRE__GRAMMAR_ALTERNATIVE__INIT;
+  *message = init_value;
+}
+size_t wire__grammar_alternative__get_packed_size
+                     (const Wire__GrammarAlternative *message)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__grammar_alternative__pack
+                     (const Wire__GrammarAlternative *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__grammar_alternative__pack_to_buffer
+                     (const Wire__GrammarAlternative *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__GrammarAlternative *
+       wire__grammar_alternative__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__GrammarAlternative *)
+     protobuf_c_message_unpack (&wire__grammar_alternative__descriptor,
+                                allocator, len, data);
+}
+void   wire__grammar_alternative__free_unpacked
+                     (Wire__GrammarAlternative *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   wire__job_request__init
@@ -5022,7 +5112,71 @@ const ProtobufCMessageDescriptor wire__scoring__descriptor =
   (ProtobufCMessageInit) wire__scoring__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment__field_descriptors[13] =
+static const ProtobufCFieldDescriptor wire__mask__field_descriptors[3] =
+{
+  {
+    "count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bits",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, bits),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "permitted",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, permitted),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__mask__field_indices_by_name[] = {
+  1,   /* field[1] = bits */
+  0,   /* field[0] = count */
+  2,   /* field[2] = permitted */
+};
+static const ProtobufCIntRange wire__mask__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__mask__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Mask",
+  "Mask",
+  "Wire__Mask",
+  "wire",
+  sizeof(Wire__Mask),
+  3,
+  wire__mask__field_descriptors,
+  wire__mask__field_indices_by_name,
+  1,  wire__mask__number_ranges,
+  (ProtobufCMessageInit) wire__mask__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
 {
   {
     "sequence",
@@ -5180,6 +5334,30 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[13] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "masks",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Segment, n_masks),
+    offsetof(Wire__Segment, masks),
+    &wire__mask__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "masked_from",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, masked_from),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment__field_indices_by_name[] = {
   11,   /* field[11] = embedding */
@@ -5187,6 +5365,8 @@ static const unsigned wire__segment__field_indices_by_name[] = {
   7,   /* field[7] = held_back */
   8,   /* field[8] = held_until */
   5,   /* field[5] = is_sparse */
+  14,   /* field[14] = masked_from */
+  13,   /* field[13] = masks */
   3,   /* field[3] = output */
   9,   /* field[9] = past */
   6,   /* field[6] = prompt_tokens */
@@ -5196,10 +5376,11 @@ static const unsigned wire__segment__field_indices_by_name[] = {
   1,   /* field[1] = start */
   2,   /* field[2] = token_count */
 };
-static const ProtobufCIntRange wire__segment__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__segment__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 20, 13 },
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor wire__segment__descriptor =
 {
@@ -5209,10 +5390,10 @@ const ProtobufCMessageDescriptor wire__segment__descriptor =
   "Wire__Segment",
   "wire",
   sizeof(Wire__Segment),
-  13,
+  15,
   wire__segment__field_descriptors,
   wire__segment__field_indices_by_name,
-  1,  wire__segment__number_ranges,
+  2,  wire__segment__number_ranges,
   (ProtobufCMessageInit) wire__segment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -5934,7 +6115,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[12] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[13] =
 {
   {
     "sampling",
@@ -6080,10 +6261,23 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "grammar",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__GenerationOptions, n_grammar),
+    offsetof(Wire__GenerationOptions, grammar),
+    &wire__grammar_alternative__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
   11,   /* field[11] = embedding */
+  12,   /* field[12] = grammar */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
@@ -6095,10 +6289,11 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
   3,   /* field[3] = stop */
   7,   /* field[7] = stop_tokens */
 };
-static const ProtobufCIntRange wire__generation_options__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 20, 12 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -6108,11 +6303,75 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  12,
+  13,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
-  1,  wire__generation_options__number_ranges,
+  2,  wire__generation_options__number_ranges,
   (ProtobufCMessageInit) wire__generation_options__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descriptors[3] =
+{
+  {
+    "lead",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, lead),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "notation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, notation),
+    &wire__notation__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rule",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, rule),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__grammar_alternative__field_indices_by_name[] = {
+  0,   /* field[0] = lead */
+  1,   /* field[1] = notation */
+  2,   /* field[2] = rule */
+};
+static const ProtobufCIntRange wire__grammar_alternative__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.GrammarAlternative",
+  "GrammarAlternative",
+  "Wire__GrammarAlternative",
+  "wire",
+  sizeof(Wire__GrammarAlternative),
+  3,
+  wire__grammar_alternative__field_descriptors,
+  wire__grammar_alternative__field_indices_by_name,
+  1,  wire__grammar_alternative__number_ranges,
+  (ProtobufCMessageInit) wire__grammar_alternative__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[3] =
@@ -7735,6 +7994,42 @@ const ProtobufCEnumDescriptor wire__output__descriptor =
   wire__output__enum_values_by_name,
   1,
   wire__output__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__notation__enum_values_by_number[6] =
+{
+  { "NOTATION_UNSPECIFIED", "WIRE__NOTATION__NOTATION_UNSPECIFIED", 0 },
+  { "NOTATION_GBNF", "WIRE__NOTATION__NOTATION_GBNF", 1 },
+  { "NOTATION_REGEX", "WIRE__NOTATION__NOTATION_REGEX", 2 },
+  { "NOTATION_JSON_SCHEMA", "WIRE__NOTATION__NOTATION_JSON_SCHEMA", 3 },
+  { "NOTATION_LITERAL", "WIRE__NOTATION__NOTATION_LITERAL", 4 },
+  { "NOTATION_TEXT", "WIRE__NOTATION__NOTATION_TEXT", 5 },
+};
+static const ProtobufCIntRange wire__notation__value_ranges[] = {
+{0, 0},{0, 6}
+};
+static const ProtobufCEnumValueIndex wire__notation__enum_values_by_name[6] =
+{
+  { "NOTATION_GBNF", 1 },
+  { "NOTATION_JSON_SCHEMA", 3 },
+  { "NOTATION_LITERAL", 4 },
+  { "NOTATION_REGEX", 2 },
+  { "NOTATION_TEXT", 5 },
+  { "NOTATION_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__notation__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.Notation",
+  "Notation",
+  "Wire__Notation",
+  "wire",
+  6,
+  wire__notation__enum_values_by_number,
+  6,
+  wire__notation__enum_values_by_name,
+  1,
+  wire__notation__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue wire__finish_reason__enum_values_by_number[5] =

@@ -23,10 +23,12 @@ struct Job {
     private var unscored = 1
     /// What a pair of tokens in attention costs, in a token's other work.
     private let attentionRatio: Double
+    /// What holds the answer to its grammar; nil when there is none, or when the job is over.
+    private var form: AnswerForm?
 
     init(
         _ id: JobID, sequence: SequenceID, request: JobRequest, limit: Int, stopTokens: Set<TokenID>,
-        tokenizer: Tokenizer?, attentionRatio: Double = 0, accepted: Double, now: ContinuousClock.Instant
+        tokenizer: Tokenizer?, form: AnswerForm? = nil, attentionRatio: Double = 0, accepted: Double, now: ContinuousClock.Instant
     ) {
         self.request = request
         self.limit = limit
@@ -36,6 +38,7 @@ struct Job {
         scanner = StopScanner(request.options.stop)
         acceptedAt = now
         self.attentionRatio = attentionRatio
+        self.form = form
         state = JobState(
             id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count), accepted: accepted,
             attention: request.options.attention)
@@ -46,7 +49,19 @@ struct Job {
 
     /// Lets go of the prompt when nothing needs it any more: thousands of jobs are remembered, and one may have a million tokens.
     mutating func forgetPrompt() {
-        if isOver { request.prompt = [] }
+        guard isOver else { return }
+        request.prompt = []
+        request.options.grammar = nil
+        form = nil
+    }
+
+    /// What may be drawn next, and behind each of some guesses, as far as those fit; nothing where anything may.
+    ///
+    /// - Throws: when the answer cannot go on in its form.
+    mutating func masks(guesses: some Sequence<TokenID>) throws -> [TokenMask] {
+        guard !isOver, form != nil else { return [] }
+        try form?.follow(state.tokens)
+        return try form?.masks(guesses: guesses) ?? []
     }
 
     /// Its first step is made.
@@ -108,6 +123,17 @@ struct Job {
         events.append(.token(drawn, text: text, top: result.top))
         if stopped {
             finish(.stop, holdsText: false)
+            return false
+        }
+        do {
+            // Where nothing can follow, no step is spent on the token that would say so.
+            try form?.follow(state.tokens)
+            if form?.mustEnd == true {
+                finish(.stop)
+                return false
+            }
+        } catch {
+            fail(error as? Problem ?? .failed("\(error)"))
             return false
         }
         if state.tokens.count >= limit {

@@ -43,6 +43,20 @@ public struct TokenMask: Hashable, Sendable {
     /// Whether none may be drawn.
     public var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
 
+    /// The tokens that may be drawn, rising.
+    public var tokens: [TokenID] {
+        var found: [TokenID] = []
+        found.reserveCapacity(permitted)
+        for (index, word) in words.enumerated() {
+            var left = word
+            while left != 0 {
+                found.append(TokenID(index * 64 + left.trailingZeroBitCount))
+                left &= left - 1
+            }
+        }
+        return found
+    }
+
     /// The only token that may be drawn, if there is just one.
     public var only: TokenID? {
         var found: TokenID?

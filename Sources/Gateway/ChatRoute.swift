@@ -16,7 +16,8 @@ enum ChatRoute {
         let maxTokens =
             try fields.int("max_completion_tokens", in: 1...Int.max) ?? fields.int("max_tokens", in: 1...Int.max)
         let options = try SamplingFields.options(
-            fields, maxTokens: maxTokens, logprobs: wantsLogprobs ? top ?? 0 : nil)
+            fields, maxTokens: maxTokens, logprobs: wantsLogprobs ? top ?? 0 : nil
+        ).held(to: try GrammarFields.grammar(fields)?.led(by: model.answerLead))
         let streaming = try StreamFields(fields)
         let messages = try ChatFields.messages(fields)
         let prompt = try model.chatPrompt(messages, tools: try ChatFields.tools(fields))

@@ -14,6 +14,7 @@ enum CompletionRoute {
         let logprobs = try fields.int("logprobs", in: 0...20)
         let maxTokens = try fields.int("max_tokens", in: 1...Int.max) ?? defaultMaxTokens
         let options = try SamplingFields.options(fields, maxTokens: maxTokens, logprobs: logprobs)
+            .held(to: try GrammarFields.grammar(fields))
         let streaming = try StreamFields(fields)
         let prompt = try prompt(fields, model: model)
         try model.check(prompt, param: "prompt")

@@ -1,5 +1,6 @@
 import Core
 import Grammar
+import Tokenization
 
 /// The fields of a request that say which form its answer has.
 enum GrammarFields {
@@ -104,5 +105,19 @@ enum GrammarFields {
             add(prefix + "choice", .choice(of: texts))
         }
         return found
+    }
+}
+
+extension ServedModel {
+    /// What an answer in a chat begins with, before its content: the line break that ends the (empty) metadata of GLM's messages.
+    var answerLead: String { tokenizer.template == .glm4Chat || tokenizer.template == .glm40414 ? "\n" : "" }
+}
+
+extension GenerationOptions {
+    /// The same for an answer that has to follow a grammar, if any.
+    func held(to grammar: AnswerGrammar?) -> GenerationOptions {
+        var options = self
+        options.grammar = grammar
+        return options
     }
 }

@@ -108,8 +108,5 @@ enum SamplingFields {
             guard let count = try fields.int(key, in: 1...128), count != 1 else { continue }
             throw .unsupported(key, "\(key): only 1 is supported, found \(count); send several requests")
         }
-        if let format = try fields.object("response_format"), let type = try format.string("type"), type != "text" {
-            throw .unsupported("response_format", "response_format: only text is supported, found \(type)")
-        }
     }
 }

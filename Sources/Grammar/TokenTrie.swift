@@ -37,15 +37,16 @@ public struct TokenTrie: Sendable {
     /// By token, its place in `tokens`, or -1.
     private let places: [Int32]
 
-    /// A vocabulary of `count` tokens; `bytesOf` gives nil for those that add nothing to a text.
-    public init(count: Int, stopTokens: Set<TokenID>, bytesOf: (TokenID) -> [UInt8]?) {
+    /// A vocabulary of `count` tokens; `bytesOf` gives none for those that add nothing to a text.
+    public init(count: Int, stopTokens: Set<TokenID>, bytesOf: (TokenID) -> ArraySlice<UInt8>) {
         self.count = count
         self.stopTokens = stopTokens
         var flat: [UInt8] = []
         var spans: [(token: TokenID, start: Int, end: Int)] = []
         for token in 0..<TokenID(clamping: count) where !stopTokens.contains(token) {
             // No model has tokens of this length; one that had could not draw them here.
-            guard let own = bytesOf(token), !own.isEmpty, own.count <= Self.longestToken else { continue }
+            let own = bytesOf(token)
+            guard !own.isEmpty, own.count <= Self.longestToken else { continue }
             spans.append((token, flat.count, flat.count + own.count))
             flat += own
         }

@@ -43,6 +43,9 @@ extension Encoder {
         made.pointee.has_prompt_logprobs = options.promptLogprobs == nil ? 0 : 1
         made.pointee.prompt_logprobs = UInt32(clamping: options.promptLogprobs ?? 0)
         if let wanted = options.embedding { made.pointee.embedding = embedding(wanted) }
+        let alternatives = options.grammar?.alternatives ?? []
+        made.pointee.n_grammar = alternatives.count
+        made.pointee.grammar = arena.place(alternatives.map { alternative($0) })
         return made
     }
 

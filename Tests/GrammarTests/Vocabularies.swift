@@ -41,7 +41,7 @@ enum Vocabularies {
     }
 
     static func trie(_ texts: [[UInt8]]) -> TokenTrie {
-        TokenTrie(count: texts.count, stopTokens: [0]) { $0 == 1 ? nil : texts[Int($0)] }
+        TokenTrie(count: texts.count, stopTokens: [0]) { $0 == 1 ? [] : texts[Int($0)][...] }
     }
 
     static let smallTexts = texts(1500, seed: 7)

@@ -42,12 +42,12 @@ enum Plan {
             toolchain: json),
         "Coordinator": Room(
             rooms: [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
-                "Wire", "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Grammar", "Checkpoint", "GLM", "KVCache",
+                "Tokenization", "Wire", "Transport",
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Tokenization", "Wire", "Transport"],
+            rooms: ["Core", "Grammar", "Tokenization", "Wire", "Transport"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",

@@ -98,6 +98,7 @@ enum Samples {
                     Segment(
                         sequence: SequenceID(6), start: 3, tokens: [4, 5], output: .sample(Drawing(past: Past())),
                         scoring: Segment.Scoring(targets: [5], alternatives: 4)),
+                    Segment(sequence: SequenceID(9), start: 3, tokens: [4], output: .sample(masked)),
                     Segment(sequence: SequenceID(7), start: 0, tokens: [4], output: .embed(.mean, goesOn: true)),
                     Segment(sequence: SequenceID(8), start: 0, tokens: [4], output: .embed(.last, goesOn: false)),
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
@@ -130,13 +131,29 @@ enum Samples {
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
                     reusesPrefix: false, attention: .sparse, stopTokenIDs: [7, 9], minTokens: 12, promptLogprobs: 0,
-                    embedding: .last),
+                    embedding: .last, grammar: grammar),
                 endsWithClient: true)),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
         .status(request: .max), .scale(request: 8, Layout(stages: 2, ranks: 3)), .scale(request: 9, nil),
         .drain(request: 10, WorkerID("ada")),
     ]
+
+    /// Every notation.
+    private static let grammar = AnswerGrammar(
+        AnswerGrammar.Notation.allCases.map { .init(lead: "ein\n\0", notation: $0, rule: "{\"é\":1}") })
+
+    /// A mask of either form.
+    private static let masked: Drawing = {
+        var drawing = Drawing()
+        var few = TokenMask(count: 151_552)
+        for token: TokenID in [0, 63, 64, 151_551] { few.permit(token) }
+        var many = TokenMask(count: 70)
+        for token: TokenID in 0..<69 { many.permit(token) }
+        drawing.masks = [few, many, TokenMask(count: 70)]
+        drawing.maskedFrom = 4
+        return drawing
+    }()
 
     static let toGateways: [Message] = [
         .modelIs(

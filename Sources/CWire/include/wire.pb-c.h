@@ -42,6 +42,7 @@ typedef struct Wire__Activate Wire__Activate;
 typedef struct Wire__Sampling Wire__Sampling;
 typedef struct Wire__Past Wire__Past;
 typedef struct Wire__Scoring Wire__Scoring;
+typedef struct Wire__Mask Wire__Mask;
 typedef struct Wire__Segment Wire__Segment;
 typedef struct Wire__Step Wire__Step;
 typedef struct Wire__PageRun Wire__PageRun;
@@ -55,6 +56,7 @@ typedef struct Wire__Drain Wire__Drain;
 typedef struct Wire__Job Wire__Job;
 typedef struct Wire__ModelCard Wire__ModelCard;
 typedef struct Wire__GenerationOptions Wire__GenerationOptions;
+typedef struct Wire__GrammarAlternative Wire__GrammarAlternative;
 typedef struct Wire__JobRequest Wire__JobRequest;
 typedef struct Wire__Usage Wire__Usage;
 typedef struct Wire__Timings Wire__Timings;
@@ -120,6 +122,15 @@ typedef enum _Wire__Output {
   WIRE__OUTPUT__OUTPUT_EMBED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__OUTPUT)
 } Wire__Output;
+typedef enum _Wire__Notation {
+  WIRE__NOTATION__NOTATION_UNSPECIFIED = 0,
+  WIRE__NOTATION__NOTATION_GBNF = 1,
+  WIRE__NOTATION__NOTATION_REGEX = 2,
+  WIRE__NOTATION__NOTATION_JSON_SCHEMA = 3,
+  WIRE__NOTATION__NOTATION_LITERAL = 4,
+  WIRE__NOTATION__NOTATION_TEXT = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__NOTATION)
+} Wire__Notation;
 typedef enum _Wire__FinishReason {
   WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED = 0,
   WIRE__FINISH_REASON__FINISH_REASON_STOP = 1,
@@ -672,6 +683,30 @@ struct  Wire__Scoring
     , 0,NULL, 0 }
 
 
+/*
+ * Which tokens may be drawn, in the shorter of two forms.
+ */
+struct  Wire__Mask
+{
+  ProtobufCMessage base;
+  /*
+   * Of the vocabulary.
+   */
+  uint64_t count;
+  /*
+   * uint64, a bit for each token, the lowest id in the lowest bit.
+   */
+  Wire__Blob *bits;
+  /*
+   * int32, those that may be drawn.
+   */
+  Wire__Blob *permitted;
+};
+#define WIRE__MASK__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__mask__descriptor) \
+    , 0, NULL, NULL }
+
+
 struct  Wire__Segment
 {
   ProtobufCMessage base;
@@ -701,10 +736,16 @@ struct  Wire__Segment
    * Whether the embedding goes on with the next segment.
    */
   protobuf_c_boolean embedding_goes_on;
+  /*
+   * Which tokens may be drawn at positions from `masked_from` on.
+   */
+  size_t n_masks;
+  Wire__Mask **masks;
+  uint64_t masked_from;
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL, 0 }
 
 
 struct  Wire__Step
@@ -905,10 +946,30 @@ struct  Wire__GenerationOptions
    * Unspecified: none, the job generates.
    */
   Wire__Embedding embedding;
+  /*
+   * What the answer must look like; none: anything.
+   */
+  size_t n_grammar;
+  Wire__GrammarAlternative **grammar;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0,NULL }
+
+
+/*
+ * One of the texts that an answer can be: what it begins with, and a rule for the rest.
+ */
+struct  Wire__GrammarAlternative
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData lead;
+  Wire__Notation notation;
+  ProtobufCBinaryData rule;
+};
+#define WIRE__GRAMMAR_ALTERNATIVE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__grammar_alternative__descriptor) \
+    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL} }
 
 
 struct  Wire__JobRequest
@@ -1683,6 +1744,25 @@ Wire__Scoring *
 void   wire__scoring__free_unpacked
                      (Wire__Scoring *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Mask methods */
+void   wire__mask__init
+                     (Wire__Mask         *message);
+size_t wire__mask__get_packed_size
+                     (const Wire__Mask   *message);
+size_t wire__mask__pack
+                     (const Wire__Mask   *message,
+                      uint8_t             *out);
+size_t wire__mask__pack_to_buffer
+                     (const Wire__Mask   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Mask *
+       wire__mask__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__mask__free_unpacked
+                     (Wire__Mask *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__Segment methods */
 void   wire__segment__init
                      (Wire__Segment         *message);
@@ -1929,6 +2009,25 @@ Wire__GenerationOptions *
                       const uint8_t       *data);
 void   wire__generation_options__free_unpacked
                      (Wire__GenerationOptions *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__GrammarAlternative methods */
+void   wire__grammar_alternative__init
+                     (Wire__GrammarAlternative         *message);
+size_t wire__grammar_alternative__get_packed_size
+                     (const Wire__GrammarAlternative   *message);
+size_t wire__grammar_alternative__pack
+                     (const Wire__GrammarAlternative   *message,
+                      uint8_t             *out);
+size_t wire__grammar_alternative__pack_to_buffer
+                     (const Wire__GrammarAlternative   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__GrammarAlternative *
+       wire__grammar_alternative__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__grammar_alternative__free_unpacked
+                     (Wire__GrammarAlternative *message,
                       ProtobufCAllocator *allocator);
 /* Wire__JobRequest methods */
 void   wire__job_request__init
@@ -2279,6 +2378,9 @@ typedef void (*Wire__Past_Closure)
 typedef void (*Wire__Scoring_Closure)
                  (const Wire__Scoring *message,
                   void *closure_data);
+typedef void (*Wire__Mask_Closure)
+                 (const Wire__Mask *message,
+                  void *closure_data);
 typedef void (*Wire__Segment_Closure)
                  (const Wire__Segment *message,
                   void *closure_data);
@@ -2317,6 +2419,9 @@ typedef void (*Wire__ModelCard_Closure)
                   void *closure_data);
 typedef void (*Wire__GenerationOptions_Closure)
                  (const Wire__GenerationOptions *message,
+                  void *closure_data);
+typedef void (*Wire__GrammarAlternative_Closure)
+                 (const Wire__GrammarAlternative *message,
                   void *closure_data);
 typedef void (*Wire__JobRequest_Closure)
                  (const Wire__JobRequest *message,
@@ -2371,6 +2476,7 @@ extern const ProtobufCEnumDescriptor    wire__weight_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
+extern const ProtobufCEnumDescriptor    wire__notation__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;
 extern const ProtobufCMessageDescriptor wire__blob__descriptor;
@@ -2400,6 +2506,7 @@ extern const ProtobufCMessageDescriptor wire__activate__descriptor;
 extern const ProtobufCMessageDescriptor wire__sampling__descriptor;
 extern const ProtobufCMessageDescriptor wire__past__descriptor;
 extern const ProtobufCMessageDescriptor wire__scoring__descriptor;
+extern const ProtobufCMessageDescriptor wire__mask__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor wire__step__descriptor;
 extern const ProtobufCMessageDescriptor wire__page_run__descriptor;
@@ -2413,6 +2520,7 @@ extern const ProtobufCMessageDescriptor wire__drain__descriptor;
 extern const ProtobufCMessageDescriptor wire__job__descriptor;
 extern const ProtobufCMessageDescriptor wire__model_card__descriptor;
 extern const ProtobufCMessageDescriptor wire__generation_options__descriptor;
+extern const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_request__descriptor;
 extern const ProtobufCMessageDescriptor wire__usage__descriptor;
 extern const ProtobufCMessageDescriptor wire__timings__descriptor;
