@@ -19,6 +19,8 @@ struct Job {
     private var startedAt: ContinuousClock.Instant?
     private var computingSince: ContinuousClock.Instant?
     private var firstTokenAt: ContinuousClock.Instant?
+    /// The first place of the prompt whose token was not told about.
+    private var unscored = 1
     /// What a pair of tokens in attention costs, in a token's other work.
     private let attentionRatio: Double
 
@@ -29,7 +31,7 @@ struct Job {
         self.request = request
         self.limit = limit
         self.sequence = sequence
-        self.stopTokens = request.options.ignoresEndOfSequence ? [] : stopTokens
+        self.stopTokens = (request.options.ignoresEndOfSequence ? [] : stopTokens).union(request.options.stopTokenIDs)
         detokenizer = tokenizer.map { Detokenizer($0) }
         scanner = StopScanner(request.options.stop)
         acceptedAt = now
@@ -98,7 +100,10 @@ struct Job {
             finish(.stop)
             return false
         }
-        let (text, stopped) = scanner.next(detokenizer?.next(drawn.token) ?? "")
+        let piece = detokenizer?.next(drawn.token) ?? ""
+        // What must be generated is no end of the answer, whatever it looks like.
+        let (text, stopped) =
+            state.tokens.count <= request.options.minTokens ? (piece, false) : scanner.next(piece)
         state.text += text
         events.append(.token(drawn, text: text, top: result.top))
         if stopped {
@@ -110,6 +115,21 @@ struct Job {
             return false
         }
         return true
+    }
+
+    /// How likely tokens of the prompt were. After a change of the layout the prompt is read again: each is told once.
+    mutating func scored(first: Int, _ tokens: [ScoredToken]) {
+        let known = max(0, unscored - first)
+        guard !isOver, known < tokens.count else { return }
+        events.append(.scored(first: first + known, Array(tokens[known...])))
+        unscored = first + tokens.count
+    }
+
+    /// The prompt's embedding is there, which is all that was wanted.
+    mutating func embedded(_ values: [Float]) {
+        guard !isOver else { return }
+        events.append(.embedded(values))
+        finish(.stop)
     }
 
     /// It ends well, or because somebody cancelled it.

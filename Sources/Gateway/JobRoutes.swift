@@ -91,6 +91,8 @@ extension JobEvent {
     var name: String {
         switch self {
         case .prefilled: "prefill"
+        case .scored: "scored"
+        case .embedded: "embedding"
         case .token: "token"
         case .finished: "finished"
         case .failed: "failed"
@@ -100,7 +102,7 @@ extension JobEvent {
     /// Whether nothing follows.
     var isLast: Bool {
         switch self {
-        case .prefilled, .token: false
+        case .prefilled, .scored, .embedded, .token: false
         case .finished, .failed: true
         }
     }
@@ -115,6 +117,25 @@ extension JobEvent {
                 ("cached", .integer(progress.cached)), ("tokens_per_second", .real(progress.tokensPerSecond)),
                 ("seconds_left", .real(progress.secondsLeft)),
             ])
+        case .scored(let first, let tokens):
+            return .record([
+                type, ("first", .integer(first)),
+                (
+                    "tokens",
+                    .array(
+                        tokens.map { scored in
+                            .record([
+                                "token": .integer(scored.token.token), "logprob": scored.token.logprobJSON,
+                                "top": .array(
+                                    scored.top.map {
+                                        .record(["token": .integer($0.token), "logprob": $0.logprobJSON])
+                                    }),
+                            ])
+                        })
+                ),
+            ])
+        case .embedded(let values):
+            return .record([type, ("embedding", .array(values.map { .real(Double($0)) }))])
         case .token(let drawn, let text, let top):
             var members = [type, ("token", .integer(drawn.token)), ("text", .string(text))]
             members.append(("logprob", drawn.logprobJSON))

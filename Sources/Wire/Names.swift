@@ -58,6 +58,13 @@ extension KVType {
     ]
 }
 
+extension Embedding {
+    static let wire: [(Embedding, Wire__Embedding)] = [
+        (.mean, WIRE__EMBEDDING__EMBEDDING_MEAN),
+        (.last, WIRE__EMBEDDING__EMBEDDING_LAST),
+    ]
+}
+
 /// The partner of `value`; 0, which every receiver refuses, when it has none.
 func wireValue<Ours: Equatable, Theirs: RawRepresentable<UInt32>>(
     _ value: Ours, in table: [(Ours, Theirs)], unspecified: Theirs

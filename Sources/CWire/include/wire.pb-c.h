@@ -27,6 +27,7 @@ typedef struct Wire__Stored Wire__Stored;
 typedef struct Wire__Loading Wire__Loading;
 typedef struct Wire__Failed Wire__Failed;
 typedef struct Wire__TokenLogprob Wire__TokenLogprob;
+typedef struct Wire__Scores Wire__Scores;
 typedef struct Wire__SegmentResult Wire__SegmentResult;
 typedef struct Wire__StepDone Wire__StepDone;
 typedef struct Wire__WorkerHeartbeat Wire__WorkerHeartbeat;
@@ -39,6 +40,8 @@ typedef struct Wire__Peer Wire__Peer;
 typedef struct Wire__Assignment Wire__Assignment;
 typedef struct Wire__Activate Wire__Activate;
 typedef struct Wire__Sampling Wire__Sampling;
+typedef struct Wire__Past Wire__Past;
+typedef struct Wire__Scoring Wire__Scoring;
 typedef struct Wire__Segment Wire__Segment;
 typedef struct Wire__Step Wire__Step;
 typedef struct Wire__PageRun Wire__PageRun;
@@ -58,6 +61,8 @@ typedef struct Wire__Timings Wire__Timings;
 typedef struct Wire__Prefilled Wire__Prefilled;
 typedef struct Wire__Token Wire__Token;
 typedef struct Wire__Finished Wire__Finished;
+typedef struct Wire__Scored Wire__Scored;
+typedef struct Wire__Embedded Wire__Embedded;
 typedef struct Wire__JobEvent Wire__JobEvent;
 typedef struct Wire__JobState Wire__JobState;
 typedef struct Wire__JobList Wire__JobList;
@@ -101,11 +106,18 @@ typedef enum _Wire__KvType {
   WIRE__KV_TYPE__KV_TYPE_Q4 = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KV_TYPE)
 } Wire__KvType;
+typedef enum _Wire__Embedding {
+  WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED = 0,
+  WIRE__EMBEDDING__EMBEDDING_MEAN = 1,
+  WIRE__EMBEDDING__EMBEDDING_LAST = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__EMBEDDING)
+} Wire__Embedding;
 typedef enum _Wire__Output {
   WIRE__OUTPUT__OUTPUT_UNSPECIFIED = 0,
   WIRE__OUTPUT__OUTPUT_NONE = 1,
   WIRE__OUTPUT__OUTPUT_SAMPLE = 2,
-  WIRE__OUTPUT__OUTPUT_LOGITS = 3
+  WIRE__OUTPUT__OUTPUT_LOGITS = 3,
+  WIRE__OUTPUT__OUTPUT_EMBED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__OUTPUT)
 } Wire__Output;
 typedef enum _Wire__FinishReason {
@@ -387,6 +399,24 @@ struct  Wire__TokenLogprob
     , 0, 0 }
 
 
+/*
+ * Tokens with alternatives, best first: [tokens, 1 + alternatives], each row begins with the token itself.
+ */
+struct  Wire__Scores
+{
+  ProtobufCMessage base;
+  uint32_t width;
+  /*
+   * int32
+   */
+  Wire__Blob *tokens;
+  Wire__Blob *logprobs;
+};
+#define WIRE__SCORES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scores__descriptor) \
+    , 0, NULL, NULL }
+
+
 struct  Wire__SegmentResult
 {
   ProtobufCMessage base;
@@ -395,10 +425,12 @@ struct  Wire__SegmentResult
   size_t n_top;
   Wire__TokenLogprob **top;
   Wire__Blob *logits;
+  Wire__Scores *scored;
+  Wire__Blob *hidden;
 };
 #define WIRE__SEGMENT_RESULT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment_result__descriptor) \
-    , 0, NULL, 0,NULL, NULL }
+    , 0, NULL, 0,NULL, NULL, NULL, NULL }
 
 
 struct  Wire__StepDone
@@ -553,10 +585,14 @@ struct  Wire__Assignment
    * Pages of the pool that are memory; the others are a file's.
    */
   uint64_t kv_memory_pages;
+  /*
+   * Tokens from this one on are never drawn; 0: the whole vocabulary may be.
+   */
+  uint64_t drawable_tokens;
 };
 #define WIRE__ASSIGNMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__assignment__descriptor) \
-    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0, 0 }
+    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0, 0, 0 }
 
 
 struct  Wire__Activate
@@ -581,10 +617,59 @@ struct  Wire__Sampling
    */
   protobuf_c_boolean wants_logprobs;
   uint32_t logprobs;
+  float min_p;
+  /*
+   * 0 means 1: none.
+   */
+  float repetition_penalty;
+  float presence_penalty;
+  float frequency_penalty;
+  /*
+   * What is added to which logits.
+   */
+  size_t n_bias_tokens;
+  int32_t *bias_tokens;
+  size_t n_biases;
+  float *biases;
 };
 #define WIRE__SAMPLING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__sampling__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
+
+
+/*
+ * What stands before the first token that is drawn, for penalties.
+ */
+struct  Wire__Past
+{
+  ProtobufCMessage base;
+  /*
+   * int32, each token of the prompt once.
+   */
+  Wire__Blob *prompt;
+  /*
+   * int32
+   */
+  Wire__Blob *generated;
+};
+#define WIRE__PAST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__past__descriptor) \
+    , NULL, NULL }
+
+
+/*
+ * The segment's first tokens are asked how likely these come next.
+ */
+struct  Wire__Scoring
+{
+  ProtobufCMessage base;
+  size_t n_targets;
+  int32_t *targets;
+  uint32_t alternatives;
+};
+#define WIRE__SCORING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scoring__descriptor) \
+    , 0,NULL, 0 }
 
 
 struct  Wire__Segment
@@ -602,10 +687,24 @@ struct  Wire__Segment
    * Whether its tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  uint64_t prompt_tokens;
+  /*
+   * Tokens that are not drawn before position `held_until`.
+   */
+  size_t n_held_back;
+  int32_t *held_back;
+  uint64_t held_until;
+  Wire__Past *past;
+  Wire__Scoring *scoring;
+  Wire__Embedding embedding;
+  /*
+   * Whether the embedding goes on with the next segment.
+   */
+  protobuf_c_boolean embedding_goes_on;
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0 }
 
 
 struct  Wire__Step
@@ -791,10 +890,25 @@ struct  Wire__GenerationOptions
    * Whether tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  /*
+   * Tokens that end the answer besides the model's own.
+   */
+  size_t n_stop_tokens;
+  int32_t *stop_tokens;
+  uint64_t min_tokens;
+  /*
+   * Whether log-probabilities of the prompt's tokens are wanted, and how many alternatives.
+   */
+  protobuf_c_boolean has_prompt_logprobs;
+  uint32_t prompt_logprobs;
+  /*
+   * Unspecified: none, the job generates.
+   */
+  Wire__Embedding embedding;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0 }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED }
 
 
 struct  Wire__JobRequest
@@ -879,12 +993,38 @@ struct  Wire__Finished
     , WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, {0,NULL}, NULL, NULL }
 
 
+/*
+ * Log-probabilities of the prompt's tokens from place `first` on.
+ */
+struct  Wire__Scored
+{
+  ProtobufCMessage base;
+  uint64_t first;
+  Wire__Scores *scores;
+};
+#define WIRE__SCORED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scored__descriptor) \
+    , 0, NULL }
+
+
+struct  Wire__Embedded
+{
+  ProtobufCMessage base;
+  Wire__Blob *values;
+};
+#define WIRE__EMBEDDED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__embedded__descriptor) \
+    , NULL }
+
+
 typedef enum {
   WIRE__JOB_EVENT__EVENT__NOT_SET = 0,
   WIRE__JOB_EVENT__EVENT_PREFILLED = 10,
   WIRE__JOB_EVENT__EVENT_TOKEN = 11,
   WIRE__JOB_EVENT__EVENT_FINISHED = 12,
-  WIRE__JOB_EVENT__EVENT_FAILED = 13
+  WIRE__JOB_EVENT__EVENT_FAILED = 13,
+  WIRE__JOB_EVENT__EVENT_SCORED = 14,
+  WIRE__JOB_EVENT__EVENT_EMBEDDED = 15
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__JOB_EVENT__EVENT__CASE)
 } Wire__JobEvent__EventCase;
 
@@ -902,6 +1042,8 @@ struct  Wire__JobEvent
     Wire__Token *token;
     Wire__Finished *finished;
     Wire__Problem *failed;
+    Wire__Scored *scored;
+    Wire__Embedded *embedded;
   };
 };
 #define WIRE__JOB_EVENT__INIT \
@@ -1256,6 +1398,25 @@ Wire__TokenLogprob *
 void   wire__token_logprob__free_unpacked
                      (Wire__TokenLogprob *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Scores methods */
+void   wire__scores__init
+                     (Wire__Scores         *message);
+size_t wire__scores__get_packed_size
+                     (const Wire__Scores   *message);
+size_t wire__scores__pack
+                     (const Wire__Scores   *message,
+                      uint8_t             *out);
+size_t wire__scores__pack_to_buffer
+                     (const Wire__Scores   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scores *
+       wire__scores__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scores__free_unpacked
+                     (Wire__Scores *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__SegmentResult methods */
 void   wire__segment_result__init
                      (Wire__SegmentResult         *message);
@@ -1483,6 +1644,44 @@ Wire__Sampling *
                       const uint8_t       *data);
 void   wire__sampling__free_unpacked
                      (Wire__Sampling *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Past methods */
+void   wire__past__init
+                     (Wire__Past         *message);
+size_t wire__past__get_packed_size
+                     (const Wire__Past   *message);
+size_t wire__past__pack
+                     (const Wire__Past   *message,
+                      uint8_t             *out);
+size_t wire__past__pack_to_buffer
+                     (const Wire__Past   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Past *
+       wire__past__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__past__free_unpacked
+                     (Wire__Past *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Scoring methods */
+void   wire__scoring__init
+                     (Wire__Scoring         *message);
+size_t wire__scoring__get_packed_size
+                     (const Wire__Scoring   *message);
+size_t wire__scoring__pack
+                     (const Wire__Scoring   *message,
+                      uint8_t             *out);
+size_t wire__scoring__pack_to_buffer
+                     (const Wire__Scoring   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scoring *
+       wire__scoring__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scoring__free_unpacked
+                     (Wire__Scoring *message,
                       ProtobufCAllocator *allocator);
 /* Wire__Segment methods */
 void   wire__segment__init
@@ -1845,6 +2044,44 @@ Wire__Finished *
 void   wire__finished__free_unpacked
                      (Wire__Finished *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Scored methods */
+void   wire__scored__init
+                     (Wire__Scored         *message);
+size_t wire__scored__get_packed_size
+                     (const Wire__Scored   *message);
+size_t wire__scored__pack
+                     (const Wire__Scored   *message,
+                      uint8_t             *out);
+size_t wire__scored__pack_to_buffer
+                     (const Wire__Scored   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scored *
+       wire__scored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scored__free_unpacked
+                     (Wire__Scored *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Embedded methods */
+void   wire__embedded__init
+                     (Wire__Embedded         *message);
+size_t wire__embedded__get_packed_size
+                     (const Wire__Embedded   *message);
+size_t wire__embedded__pack
+                     (const Wire__Embedded   *message,
+                      uint8_t             *out);
+size_t wire__embedded__pack_to_buffer
+                     (const Wire__Embedded   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Embedded *
+       wire__embedded__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__embedded__free_unpacked
+                     (Wire__Embedded *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__JobEvent methods */
 void   wire__job_event__init
                      (Wire__JobEvent         *message);
@@ -1997,6 +2234,9 @@ typedef void (*Wire__Failed_Closure)
 typedef void (*Wire__TokenLogprob_Closure)
                  (const Wire__TokenLogprob *message,
                   void *closure_data);
+typedef void (*Wire__Scores_Closure)
+                 (const Wire__Scores *message,
+                  void *closure_data);
 typedef void (*Wire__SegmentResult_Closure)
                  (const Wire__SegmentResult *message,
                   void *closure_data);
@@ -2032,6 +2272,12 @@ typedef void (*Wire__Activate_Closure)
                   void *closure_data);
 typedef void (*Wire__Sampling_Closure)
                  (const Wire__Sampling *message,
+                  void *closure_data);
+typedef void (*Wire__Past_Closure)
+                 (const Wire__Past *message,
+                  void *closure_data);
+typedef void (*Wire__Scoring_Closure)
+                 (const Wire__Scoring *message,
                   void *closure_data);
 typedef void (*Wire__Segment_Closure)
                  (const Wire__Segment *message,
@@ -2090,6 +2336,12 @@ typedef void (*Wire__Token_Closure)
 typedef void (*Wire__Finished_Closure)
                  (const Wire__Finished *message,
                   void *closure_data);
+typedef void (*Wire__Scored_Closure)
+                 (const Wire__Scored *message,
+                  void *closure_data);
+typedef void (*Wire__Embedded_Closure)
+                 (const Wire__Embedded *message,
+                  void *closure_data);
 typedef void (*Wire__JobEvent_Closure)
                  (const Wire__JobEvent *message,
                   void *closure_data);
@@ -2117,6 +2369,7 @@ typedef void (*Wire__ClusterStatus_Closure)
 extern const ProtobufCEnumDescriptor    wire__problem_kind__descriptor;
 extern const ProtobufCEnumDescriptor    wire__weight_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
+extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;
@@ -2132,6 +2385,7 @@ extern const ProtobufCMessageDescriptor wire__stored__descriptor;
 extern const ProtobufCMessageDescriptor wire__loading__descriptor;
 extern const ProtobufCMessageDescriptor wire__failed__descriptor;
 extern const ProtobufCMessageDescriptor wire__token_logprob__descriptor;
+extern const ProtobufCMessageDescriptor wire__scores__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment_result__descriptor;
 extern const ProtobufCMessageDescriptor wire__step_done__descriptor;
 extern const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor;
@@ -2144,6 +2398,8 @@ extern const ProtobufCMessageDescriptor wire__peer__descriptor;
 extern const ProtobufCMessageDescriptor wire__assignment__descriptor;
 extern const ProtobufCMessageDescriptor wire__activate__descriptor;
 extern const ProtobufCMessageDescriptor wire__sampling__descriptor;
+extern const ProtobufCMessageDescriptor wire__past__descriptor;
+extern const ProtobufCMessageDescriptor wire__scoring__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor wire__step__descriptor;
 extern const ProtobufCMessageDescriptor wire__page_run__descriptor;
@@ -2163,6 +2419,8 @@ extern const ProtobufCMessageDescriptor wire__timings__descriptor;
 extern const ProtobufCMessageDescriptor wire__prefilled__descriptor;
 extern const ProtobufCMessageDescriptor wire__token__descriptor;
 extern const ProtobufCMessageDescriptor wire__finished__descriptor;
+extern const ProtobufCMessageDescriptor wire__scored__descriptor;
+extern const ProtobufCMessageDescriptor wire__embedded__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_event__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_state__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_list__descriptor;
