@@ -105,7 +105,8 @@ extension Coordinator: ClusterService {
         let now = clock.now
         var job = Job(
             id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
-            tokenizer: settings.tokenizer, form: try form(request.options), attentionRatio: attentionRatio(request.options.attention),
+            tokenizer: settings.tokenizer, form: try form(request.options),
+            attentionRatio: attentionRatio(request.options.attention),
             accepted: Self.secondsSince1970(), now: now)
         guard limit > 0 || request.options.isReading else {
             job.finish(.length)

@@ -28,7 +28,8 @@ struct Job {
 
     init(
         _ id: JobID, sequence: SequenceID, request: JobRequest, limit: Int, stopTokens: Set<TokenID>,
-        tokenizer: Tokenizer?, form: AnswerForm? = nil, attentionRatio: Double = 0, accepted: Double, now: ContinuousClock.Instant
+        tokenizer: Tokenizer?, form: AnswerForm? = nil, attentionRatio: Double = 0, accepted: Double,
+        now: ContinuousClock.Instant
     ) {
         self.request = request
         self.limit = limit

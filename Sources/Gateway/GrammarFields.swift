@@ -50,6 +50,22 @@ enum GrammarFields {
         }
     }
 
+    /// The form in the Responses API: the same, with the schema's fields beside the type.
+    static func textFormat(_ fields: Fields) throws(APIError) -> AnswerGrammar? {
+        guard let format = try fields.object("text")?.object("format") else { return nil }
+        let grammar: AnswerGrammar
+        switch try format.string("type") {
+        case nil, "text": return nil
+        case "json_object": grammar = .jsonObject
+        case "json_schema": grammar = try schema(named: format, param: "text.format")
+        case .some(let type):
+            throw .unsupported(
+                "text.format", "text.format.type: expected text, json_object or json_schema, found \(type)")
+        }
+        try check(grammar, param: "text.format")
+        return grammar
+    }
+
     /// A schema with its name, as `response_format.json_schema` and the Responses API's `text.format` have it.
     static func schema(named wanted: Fields, param: String) throws(APIError) -> AnswerGrammar {
         guard let name = try wanted.string("name") else {
@@ -60,7 +76,8 @@ enum GrammarFields {
                 || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
         }
         guard isSimple, (1...64).contains(name.utf8.count) else {
-            throw .field(param, "\(wanted.name("name")): expected 1 to 64 letters, digits, _ or -, found \(name.prefix(80))")
+            throw .field(
+                param, "\(wanted.name("name")): expected 1 to 64 letters, digits, _ or -, found \(name.prefix(80))")
         }
         _ = try wanted.bool("strict")
         guard let schema = wanted.value("schema") else { return .jsonObject }
@@ -111,13 +128,4 @@ enum GrammarFields {
 extension ServedModel {
     /// What an answer in a chat begins with, before its content: the line break that ends the (empty) metadata of GLM's messages.
     var answerLead: String { tokenizer.template == .glm4Chat || tokenizer.template == .glm40414 ? "\n" : "" }
-}
-
-extension GenerationOptions {
-    /// The same for an answer that has to follow a grammar, if any.
-    func held(to grammar: AnswerGrammar?) -> GenerationOptions {
-        var options = self
-        options.grammar = grammar
-        return options
-    }
 }

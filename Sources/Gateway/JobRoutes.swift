@@ -42,12 +42,12 @@ struct JobRoutes: Sendable {
             throw APIError.field(
                 "messages", "expected messages (a chat) or prompt (a completion), found neither", code: "missing")
         }
-        let (job, _) = try await service.submit(
-            JobRequest(prompt: read.prompt, options: read.options, endsWithClient: false))
+        let submitted = try read.lonelyJob()
+        let (job, _) = try await service.submit(submitted)
         return Response(
             json: .record([
                 "id": .string(job.name), "object": .string("job"), "status": .string(JobState.Phase.queued.rawValue),
-                "prompt_tokens": .integer(read.prompt.count), "attention": read.options.attention.json,
+                "prompt_tokens": .integer(submitted.prompt.count), "attention": submitted.options.attention.json,
                 "events": .string("/v1/jobs/\(job.name)/events"),
             ]), status: .accepted)
     }
@@ -145,10 +145,10 @@ extension JobEvent {
             }
             return .record(members)
         case .finished(let finish, let text, let usage, let timings):
-            let answer = Answer(finish: finish, usage: usage, timings: timings)
+            let choice = Choice(finish: finish, usage: usage, timings: timings)
             return .record([
-                type, ("finish_reason", answer.finishJSON), ("text", .string(text)), ("usage", answer.usageJSON),
-                ("timings", answer.timingsJSON),
+                type, ("finish_reason", choice.finishJSON), ("text", .string(text)), ("usage", usage.json),
+                ("timings", choice.timingsJSON),
             ])
         case .failed(let problem):
             return .record([type, ("error", APIError(problem).json["error"])])

@@ -17,24 +17,22 @@ enum ToolGrammar {
         return AnswerGrammar(alternatives)
     }
 
-    /// The same where the model may also answer in text; nil when no function is strict, so that nothing needs to be held to anything.
-    static func textOrCall(ofOne functions: [JSONValue]) throws(APIError) -> AnswerGrammar? {
-        guard functions.contains(where: { ($0["function"] ?? $0)["strict"]?.bool == true }) else { return nil }
-        var grammar = try call(ofOne: functions)
-        grammar.alternatives.insert(.init(lead: "\n", notation: .text, rule: ""), at: 0)
-        return grammar
+    /// Whether arguments of one of them have to conform to its schema whoever chooses the call.
+    static func hasStrict(_ functions: [JSONValue]) -> Bool {
+        functions.contains { ($0["function"] ?? $0)["strict"]?.bool == true }
     }
 
-    private static func name(_ function: JSONValue) -> String {
+    static func name(_ function: JSONValue) -> String {
         (function["function"] ?? function)["name"]?.string ?? function["type"]?.string ?? ""
     }
 
-    /// Arguments are an object. A schema that cannot be obeyed is refused where the function is strict; else its arguments are any object, as a client
+    /// What a tool of the model's own (`python`) is sent is any text. Arguments are an object. A schema that cannot be obeyed is refused where the function is strict; else its arguments are any object, as a client
     /// that did not ask for more has to expect.
     private static func alternative(
         _ function: JSONValue, lead: String
     ) throws(APIError) -> AnswerGrammar.Alternative {
         let described = function["function"] ?? function
+        guard described["name"] != nil else { return .init(lead: lead, notation: .text, rule: "") }
         let anything = AnswerGrammar.Alternative(lead: lead, notation: .jsonSchema, rule: #"{"type":"object"}"#)
         guard let schema = described["parameters"] ?? described["input_schema"], let members = schema.members else {
             return anything
@@ -45,8 +43,26 @@ enum ToolGrammar {
             try GrammarFields.check(AnswerGrammar([wanted]), param: "tools")
         } catch {
             guard described["strict"]?.bool == true else { return anything }
-            throw .field("tools", "tools: the parameters of \(name(function)): \(error.message)", code: "invalid_grammar")
+            throw .field(
+                "tools", "tools: the parameters of \(name(function)): \(error.message)", code: "invalid_grammar")
         }
         return wanted
+    }
+}
+
+extension ToolWishes {
+    /// The form of the answer: a call that must be made, or what `content` says (nil: anything) beside the calls that may be made.
+    ///
+    /// - Parameter lead: What stands before the content.
+    func grammar(content: AnswerGrammar?, lead: String) throws(APIError) -> AnswerGrammar? {
+        if case .call(let name) = opening {
+            guard let tool = shown.first(where: { ToolGrammar.name($0) == name }) else { return nil }
+            return try ToolGrammar.arguments(of: tool)
+        }
+        let led = content?.led(by: lead)
+        if choosesCall { return try ToolGrammar.call(ofOne: shown) }
+        guard !shown.isEmpty, led != nil || ToolGrammar.hasStrict(shown) else { return led }
+        let text = AnswerGrammar([.init(lead: lead, notation: .text, rule: "")])
+        return AnswerGrammar((led ?? text).alternatives + (try ToolGrammar.call(ofOne: shown)).alternatives)
     }
 }

@@ -40,11 +40,13 @@ public final class Constraint {
     /// - Throws: when there is none, or when the grammar leaves too much open to be followed.
     public func mask(at place: Place) throws -> TokenMask {
         guard !automaton.isOverwhelmed else {
-            throw Problem.invalid("the grammar can be read in too many ways at once; write it with fewer alternatives that begin alike")
+            throw Problem.invalid(
+                "the grammar can be read in too many ways at once; write it with fewer alternatives that begin alike")
         }
         let mask = place.hasEnded ? TokenMask(count: vocabulary.count) : masks.mask(place.configuration)
         guard !mask.isEmpty else {
-            throw Problem.invalid("the grammar wants a character here that no token of this model's vocabulary begins with")
+            throw Problem.invalid(
+                "the grammar wants a character here that no token of this model's vocabulary begins with")
         }
         return mask
     }

@@ -77,7 +77,8 @@ enum JSONText {
     static func value(_ value: JSONValue) -> Pattern {
         switch value {
         case .array(let elements):
-            bracketed("[", .list(elements.map { .init(pattern: self.value($0), isRequired: true) }, separator: comma), "]")
+            bracketed(
+                "[", .list(elements.map { .init(pattern: self.value($0), isRequired: true) }, separator: comma), "]")
         case .object(let members):
             bracketed(
                 "{",

@@ -87,7 +87,8 @@ indirect enum Pattern: Hashable, Sendable {
         switch self {
         case .never, .bytes, .text: break
         case .rule(let rule): found.insert(rule)
-        case .sequence(let parts), .choice(let parts), .prefix(let parts): for part in parts { part.collectRules(into: &found) }
+        case .sequence(let parts), .choice(let parts), .prefix(let parts):
+            for part in parts { part.collectRules(into: &found) }
         case .repeated(let part, _, _): part.collectRules(into: &found)
         case .list(let items, let separator):
             separator.collectRules(into: &found)

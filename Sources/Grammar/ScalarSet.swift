@@ -63,7 +63,8 @@ struct ScalarSet: Hashable, Sendable {
                 for scalar in range.lowerBound...min(range.upperBound, 0x7F) { ascii.insert(UInt8(scalar)) }
             }
             for (length, limits) in [(2, 0x80...0x7FF), (3, 0x800...0xFFFF), (4, 0x10000...0x10FFFF)]
-            as [(Int, ClosedRange<UInt32>)] {
+                as [(Int, ClosedRange<UInt32>)]
+            {
                 let low = max(range.lowerBound, limits.lowerBound)
                 let high = min(range.upperBound, limits.upperBound)
                 if low <= high { pieces.append(contentsOf: Self.split(low, high, length: length)) }

@@ -8,7 +8,8 @@ enum SchemaKeywords {
     /// Those that say what a value is.
     static let describing: Set<String> = [
         "type", "nullable", "enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
-        "minLength", "maxLength", "pattern", "format", "items", "prefixItems", "additionalItems", "minItems", "maxItems",
+        "minLength", "maxLength", "pattern", "format", "items", "prefixItems", "additionalItems", "minItems",
+        "maxItems",
         "uniqueItems", "properties", "required", "additionalProperties", "unevaluatedProperties", "minProperties",
         "maxProperties",
     ]

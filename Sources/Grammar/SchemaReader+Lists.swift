@@ -80,7 +80,8 @@ extension SchemaReader {
             if case .never = value {
                 guard isRequired else { continue }
                 return impossible(
-                    shape.path, "the required property \(key) can have no value"
+                    shape.path,
+                    "the required property \(key) can have no value"
                         + (index >= declared ? ": properties does not name it and no others are permitted" : ""))
             }
             items.append(.init(pattern: .all([JSONText.string(key), JSONText.colon, value]), isRequired: isRequired))
@@ -90,7 +91,8 @@ extension SchemaReader {
         let (least, most) = shape.memberCounts
         let required = shape.required.count
         if least > max(required, isOpen && items.isEmpty ? 1 : 0) {
-            throw Problem.invalid("\(shape.path): minProperties over the number of required properties is not supported")
+            throw Problem.invalid(
+                "\(shape.path): minProperties over the number of required properties is not supported")
         }
         if isOpen, items.isEmpty {
             if most == 0 { return JSONText.bracketed("{", .empty, "}") }
@@ -106,10 +108,12 @@ extension SchemaReader {
         }
         if isOpen {
             guard keys.allSatisfy({ $0.utf8.count <= 256 }) else {
-                throw Problem.invalid("\(shape.path): additionalProperties beside a key of over 256 bytes is not supported")
+                throw Problem.invalid(
+                    "\(shape.path): additionalProperties beside a key of over 256 bytes is not supported")
             }
             let value = try element(additional, depth)
-            if case .never = value {} else {
+            if case .never = value {
+            } else {
                 let rule = rules.add("the keys at \(shape.path)")
                 rules.bodies[rule] = JSONText.key(except: keys)
                 rules.kept.insert(rule)

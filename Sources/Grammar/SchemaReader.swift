@@ -174,7 +174,8 @@ struct SchemaReader {
     private func resolve(_ value: JSONValue, _ part: SchemaNode.Part) throws -> SchemaNode.Part {
         guard let text = value.string else { throw Problem.invalid("\(part.path)/$ref: expected a string") }
         guard text.first == "#" else {
-            throw Problem.invalid("\(part.path)/$ref: only references within the schema (#/...) are supported, found \(text)")
+            throw Problem.invalid(
+                "\(part.path)/$ref: only references within the schema (#/...) are supported, found \(text)")
         }
         var found = root
         for step in text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).dropFirst() {
@@ -250,7 +251,8 @@ struct SchemaReader {
             }
             if hasRest {
                 guard kind != .array, kind != .object else {
-                    throw Problem.invalid("\(shape.path): enum or const of arrays and objects beside other keywords is not supported")
+                    throw Problem.invalid(
+                        "\(shape.path): enum or const of arrays and objects beside other keywords is not supported")
                 }
                 others.kinds = [kind]
                 guard try Self.accepts(try shaped(others, depth), rules, value) else { continue }
@@ -289,7 +291,8 @@ struct SchemaReader {
         let hasLength = shape.lengths.least > 0 || shape.lengths.most != nil
         if let (text, path) = shape.pattern {
             guard !hasLength, shape.format == nil else {
-                throw Problem.invalid("\(path): beside minLength, maxLength or format not supported; write the length into the pattern")
+                throw Problem.invalid(
+                    "\(path): beside minLength, maxLength or format not supported; write the length into the pattern")
             }
             return JSONText.quoted(try RegexReader.read(text, source: path).pattern(JSONText.scalar))
         }

@@ -94,7 +94,8 @@ struct SchemaShape {
         var own: Set<Kind> = []
         for name in names {
             guard let kind = Kind(rawValue: name) else {
-                throw reader.problem("type", "there is no type \(name); use null, boolean, integer, number, string, array or object")
+                throw reader.problem(
+                    "type", "there is no type \(name); use null, boolean, integer, number, string, array or object")
             }
             own.insert(kind)
         }
@@ -139,7 +140,8 @@ struct SchemaShape {
         if let value = reader["multipleOf"] {
             guard case .number(let text) = value, let step = Decimal(text),
                 (step.whole == [1] && step.fraction.isEmpty)
-                    || (step.whole.isEmpty && step.fraction.last == 1 && step.fraction.dropLast().allSatisfy { $0 == 0 })
+                    || (step.whole.isEmpty && step.fraction.last == 1
+                        && step.fraction.dropLast().allSatisfy { $0 == 0 })
             else {
                 throw reader.problem("multipleOf", "only 1, 0.1, 0.01 and so on are supported")
             }
@@ -204,7 +206,9 @@ struct SchemaShape {
         own.additional = reader["additionalProperties"].map { part.child($0, "additionalProperties") }
         if let value = reader["unevaluatedProperties"], own.additional == nil {
             // Beside nothing but properties the two mean the same.
-            guard value.bool != nil else { throw reader.problem("unevaluatedProperties", "only true and false are supported") }
+            guard value.bool != nil else {
+                throw reader.problem("unevaluatedProperties", "only true and false are supported")
+            }
             own.additional = part.child(value, "unevaluatedProperties")
         }
         if !own.properties.isEmpty || own.additional != nil { members.append(own) }

@@ -2,7 +2,8 @@ import Core
 
 /// The formats of strings, as regular expressions whose every match is valid; not every valid string is a match.
 enum StringFormats {
-    private static let month = "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])"
+    private static let month =
+        "(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8])"
     // The 29th of February is left out: it needs the rule for leap years.
     private static let date = "[12][0-9]{3}-(\(month))"
     private static let clock = "([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\\.[0-9]{1,6})?"
@@ -21,7 +22,8 @@ enum StringFormats {
         "hostname": "\(label)(\\.\(label)){0,6}",
         "ipv4": "\(byte)(\\.\(byte)){3}",
         "ipv6": "\(group)(:\(group)){7}",
-        "uri": "https?://\(label)(\\.\(label)){0,6}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9._~-]{0,64}){0,16}(\\?[a-zA-Z0-9._~=&-]{0,128})?",
+        "uri":
+            "https?://\(label)(\\.\(label)){0,6}(:[1-9][0-9]{0,3})?(/[a-zA-Z0-9._~-]{0,64}){0,16}(\\?[a-zA-Z0-9._~=&-]{0,128})?",
     ]
     private static let timeParts = "([0-9]{1,4}H([0-9]{1,4}M([0-9]{1,4}S)?)?|[0-9]{1,4}M([0-9]{1,4}S)?|[0-9]{1,4}S)"
 

@@ -62,7 +62,9 @@ import Testing
             for value in -1300...1300 {
                 let end = automaton.walk(automaton.start, String(value).utf8)
                 let accepted = end != Automaton.dead && automaton.accepts[Int(end)]
-                if accepted != (low...high).contains(value) { Issue.record("\(value) in \(low)...\(high): \(accepted)") }
+                if accepted != (low...high).contains(value) {
+                    Issue.record("\(value) in \(low)...\(high): \(accepted)")
+                }
             }
             #expect(automaton.walk(automaton.start, "-0".utf8) == Automaton.dead || low < 0)
             #expect(automaton.walk(automaton.start, "00".utf8) == Automaton.dead)
@@ -74,9 +76,12 @@ import Testing
         arguments: [
             (#""minimum":-1.5,"maximum":2.25"#, { @Sendable (x: Int) in x >= -150 && x <= 225 }),
             (#""exclusiveMinimum":0.1,"exclusiveMaximum":12"#, { @Sendable (x: Int) in x > 10 && x < 1200 }),
-            (#""minimum":3"#, { @Sendable (x: Int) in x >= 300 }), (#""exclusiveMaximum":-0.05"#, { @Sendable (x: Int) in x < -5 }),
-            (#""exclusiveMinimum":0"#, { @Sendable (x: Int) in x > 0 }), (#""minimum":2.5,"maximum":2.5"#, { @Sendable (x: Int) in x == 250 }),
-            (#""minimum":0,"exclusiveMaximum":1"#, { @Sendable (x: Int) in x >= 0 && x < 100 }), (#""maximum":1e1"#, { @Sendable (x: Int) in x <= 1000 }),
+            (#""minimum":3"#, { @Sendable (x: Int) in x >= 300 }),
+            (#""exclusiveMaximum":-0.05"#, { @Sendable (x: Int) in x < -5 }),
+            (#""exclusiveMinimum":0"#, { @Sendable (x: Int) in x > 0 }),
+            (#""minimum":2.5,"maximum":2.5"#, { @Sendable (x: Int) in x == 250 }),
+            (#""minimum":0,"exclusiveMaximum":1"#, { @Sendable (x: Int) in x >= 0 && x < 100 }),
+            (#""maximum":1e1"#, { @Sendable (x: Int) in x <= 1000 }),
         ] as [(String, @Sendable (Int) -> Bool)])
     func numbers(bounds: String, isIn: @Sendable (Int) -> Bool) throws {
         let automaton = Automaton(try Network(AnswerGrammar(.jsonSchema, #"{"type":"number",\#(bounds)}"#)))
@@ -100,7 +105,9 @@ import Testing
             #"{"a":[1,2],"b":{"c":[]}}"#, #"{"a": [1, 2], "b": {"c": "x\u00e9\n"}}"#, "{}", #"{"b": -1.5e+7}"#,
             "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": null\n}", #"{"a":[]}"#, #"{"b":"\ud83d\ude00"}"#,
         ] { #expect(try accepts(schema, text), "\(text)") }
-        for text in [#"{"b":1,"a":[]}"#, #"{"a":[1,]}"#, #"{"c":1}"#, #"{"b":"\ud83d"}"#, "{\"b\":\"\n\"}", #"{"b":01}"#] {
+        for text in [
+            #"{"b":1,"a":[]}"#, #"{"a":[1,]}"#, #"{"c":1}"#, #"{"b":"\ud83d"}"#, "{\"b\":\"\n\"}", #"{"b":01}"#,
+        ] {
             #expect(try !accepts(schema, text), "\(text)")
         }
     }
@@ -109,9 +116,11 @@ import Testing
         "formats",
         arguments: [
             ("date", "2024-12-31", "2024-02-30"), ("time", "23:59:59.5Z", "24:00:00Z"),
-            ("date-time", "2024-02-28T00:00:00+01:00", "2024-02-28 00:00:00"), ("uuid", "123e4567-e89b-12d3-a456-426614174000", "123"),
+            ("date-time", "2024-02-28T00:00:00+01:00", "2024-02-28 00:00:00"),
+            ("uuid", "123e4567-e89b-12d3-a456-426614174000", "123"),
             ("email", "a.b+c@example.org", "a@b"), ("ipv4", "192.168.0.255", "256.1.1.1"), ("duration", "P3DT4H", "P"),
-            ("hostname", "a-b.example.org", "-a.org"), ("ipv6", "1:2:3:4:5:6:7:abcd", "1:2"), ("uri", "https://a.org/b?c=d", "a.org"),
+            ("hostname", "a-b.example.org", "-a.org"), ("ipv6", "1:2:3:4:5:6:7:abcd", "1:2"),
+            ("uri", "https://a.org/b?c=d", "a.org"),
         ])
     func formats(name: String, good: String, bad: String) throws {
         let schema = AnswerGrammar(.jsonSchema, #"{"type":"string","format":"\#(name)"}"#)
@@ -122,7 +131,9 @@ import Testing
     @Test("one of several texts with leads, as for tool calls")
     func alternatives() throws {
         let grammar = AnswerGrammar([
-            .init(lead: "get_weather\n", notation: .jsonSchema, rule: #"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"#),
+            .init(
+                lead: "get_weather\n", notation: .jsonSchema,
+                rule: #"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"#),
             .init(lead: "\n", notation: .text, rule: ""),
         ])
         #expect(try accepts(grammar, "get_weather\n{\"city\": \"Ulm\"}"))

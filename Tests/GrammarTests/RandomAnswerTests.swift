@@ -88,7 +88,10 @@ import Testing
             (AnswerGrammar(.gbnf, arithmetic), { (text: String) in balanced(text) }),
             (
                 AnswerGrammar(.regex, #"(?:ja|nein)[!?]{1,3}( [^\x00-\x7f]+)?"#),
-                { (text: String) in text.wholeMatch(of: /(?:ja|nein)[!?]{1,3}( [^\x00-\x7f]+)?/.matchingSemantics(.unicodeScalar)) != nil }
+                { (text: String) in
+                    text.wholeMatch(of: /(?:ja|nein)[!?]{1,3}( [^\x00-\x7f]+)?/.matchingSemantics(.unicodeScalar))
+                        != nil
+                }
             ),
         ] {
             var walk = RandomWalk(

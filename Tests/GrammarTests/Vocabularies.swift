@@ -20,8 +20,10 @@ enum Vocabularies {
     static func texts(_ others: Int, seed: UInt64) -> [[UInt8]] {
         var numbers = SeededNumbers(state: seed)
         let pieces = [
-            "\"", "{", "}", "[", "]", ":", ",", " ", "\n", "  ", "\\", "\\u", "\\n", "true", "false", "null", "0", "1", "9",
-            "12", ".5", "e", "E+", "-", "name", "age", "a", "b", "ab", "the", "ing", "é", "中文", "🙂", "ß", "\u{7f}", "T", "Z",
+            "\"", "{", "}", "[", "]", ":", ",", " ", "\n", "  ", "\\", "\\u", "\\n", "true", "false", "null", "0", "1",
+            "9",
+            "12", ".5", "e", "E+", "-", "name", "age", "a", "b", "ab", "the", "ing", "é", "中文", "🙂", "ß", "\u{7f}", "T",
+            "Z",
             "2024", "-0", "@", "é\"", "\", \"", "\": ", "\"}", "\"]", "},", "{\"", "/", "$", "+", "x", "Y", "d8", "DC",
         ].map { Array($0.utf8) }
         var seen: Set<[UInt8]> = []
@@ -63,13 +65,15 @@ struct RandomWalk {
         for count in 0..<limit {
             let mask = try constraint.mask(at: place)
             var permitted = texts.indices.map { TokenID($0) }.filter { mask.permits($0) }
-            if permitted.contains(0), count >= lively || Int.random(in: 0..<4, using: &numbers) == 0 || permitted == [0] {
+            if permitted.contains(0), count >= lively || Int.random(in: 0..<4, using: &numbers) == 0 || permitted == [0]
+            {
                 return answer
             }
             permitted.removeAll { $0 == 0 }
             if count >= lively {
                 let closing = permitted.filter { token in
-                    texts[Int(token)].contains { $0 == 0x22 || $0 == 0x7D || $0 == 0x5D } && texts[Int(token)].count <= 2
+                    texts[Int(token)].contains { $0 == 0x22 || $0 == 0x7D || $0 == 0x5D }
+                        && texts[Int(token)].count <= 2
                 }
                 if !closing.isEmpty { permitted = closing }
             }
