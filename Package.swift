@@ -79,6 +79,7 @@ let package = Package(
         // thinking
         room("Cluster", ["Core"]),
         room("Scheduler", ["Core"]),
+        room("Grammar", ["Core"]),
         room("Router", ["Core"], packages: [.product(name: "HeapModule", package: "swift-collections")]),
         // services
         room("Telemetry", packages: [.product(name: "Logging", package: "swift-log")]),
@@ -87,11 +88,11 @@ let package = Package(
         room(
             "Coordinator",
             [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
-                "Wire", "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Grammar", "Checkpoint", "GLM", "KVCache",
+                "Tokenization", "Wire", "Transport",
             ]),
         room(
-            "Gateway", ["Core", "Tokenization", "Wire", "Transport"],
+            "Gateway", ["Core", "Grammar", "Tokenization", "Wire", "Transport"],
             packages: [.product(name: "Hummingbird", package: "hummingbird")]),
         // roof
         .executableTarget(
@@ -120,6 +121,7 @@ let package = Package(
         tests("GatewayTests", ["Core", "Tokenization", "Gateway"]),
         tests("ClusterTests", ["Core", "Cluster"]),
         tests("SchedulerTests", ["Core", "Scheduler"]),
+        tests("GrammarTests", ["Core", "Grammar"]),
         tests("KVCacheTests", ["Core", "Threads", "KVCache"]),
         tests("RouterTests", ["Core", "Router", "KVCache"]),
         tests("TokenizationTests", ["Core", "Tokenization"]),

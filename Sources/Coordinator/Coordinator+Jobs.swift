@@ -94,20 +94,21 @@ extension Coordinator: ClusterService {
             throw Problem.unavailable("the cluster is not ready: \(stateInWords)")
         }
         try configuration.check(prompt: request.prompt)
-        try Self.check(request.options)
+        try request.options.check(vocabulary: card.vocabularySize)
         let promptTokens = request.prompt.count
         let room = configuration.contextLength - promptTokens
         // An answer without a limit may fill the context, but of the KV cache it reserves a quarter: others run beside it.
         let share = max(1, min(capacity, max(capacity / 4, promptTokens + 1024)) - promptTokens)
-        let limit = min(room, request.options.maxTokens ?? share)
+        let limit = request.options.embedding == nil ? min(room, request.options.maxTokens ?? share) : 0
         let sequence = nextSequence()
         let id = table.nextID()
         let now = clock.now
         var job = Job(
             id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
-            tokenizer: settings.tokenizer, attentionRatio: attentionRatio(request.options.attention),
+            tokenizer: settings.tokenizer, form: try form(request.options),
+            attentionRatio: attentionRatio(request.options.attention),
             accepted: Self.secondsSince1970(), now: now)
-        guard limit > 0 else {
+        guard limit > 0 || request.options.isReading else {
             job.finish(.length)
             table.add(job)
             return id
@@ -115,7 +116,7 @@ extension Coordinator: ClusterService {
         let admitted: [Router.Admission]
         do {
             admitted = try router.place(
-                sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.reusesPrefix,
+                sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.sharesPages,
                 attention: request.options.attention)
         } catch let shortage as Router.Shortage {
             guard layoutThatFits(shortage) else { throw problem(shortage) }
@@ -133,17 +134,6 @@ extension Coordinator: ClusterService {
         let linear = c.hidden * c.headDim * (2 * c.heads + 2 * c.kvHeads) + 3 * c.hidden * c.ffn
         // Sparse attention takes about an eighth of the pairs' work: what it attends to, and the choice.
         return 2 * Double(c.heads * c.headDim) / Double(max(linear, 1)) / (attention == .sparse ? 8 : 1)
-    }
-
-    private static func check(_ options: GenerationOptions) throws {
-        let sampling = options.sampling
-        guard sampling.temperature >= 0, sampling.temperature.isFinite, sampling.topP > 0, sampling.topP <= 1,
-            sampling.topK >= 0, (0...100).contains(sampling.logprobs ?? 0), options.maxTokens ?? 1 > 0
-        else {
-            throw Problem.invalid(
-                "temperature must be 0 or more, top_p over 0 and at most 1, top_k 0 or more, logprobs 0 to 100, max_tokens 1 or more"
-            )
-        }
     }
 
     /// Replays a job's events to `listener` and tells it those that follow.

@@ -159,8 +159,8 @@ extension Coordinator {
                         epoch: plan.epoch, layout: plan.layout, slice: place.slice, peers: peers,
                         modelDescription: encodedDescription, weightType: settings.weightType, kvType: settings.kvType,
                         kvPages: kvPages[place.worker]?.pages ?? 0, kvMemoryPages: kvPages[place.worker]?.memory ?? 0,
-                        digest: card.digest,
-                        isInBackground: inBackground)))
+                        digest: card.digest, isInBackground: inBackground,
+                        drawableTokens: settings.tokenizer?.lastTokenEnd)))
         }
     }
 

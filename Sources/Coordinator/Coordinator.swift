@@ -55,6 +55,8 @@ public actor Coordinator {
     var listeners: [JobID: [Listener]] = [:]
     var owners: [JobID: Contact] = [:]
     var logitRuns: [LogitRun] = []
+    /// The grammars of answers.
+    var constraints: ConstraintShelf
     var sequenceNumber: UInt64 = 0
     /// When the steps that are on their way were sent.
     var sentAt: [UInt64: ContinuousClock.Instant] = [:]
@@ -119,6 +121,9 @@ public actor Coordinator {
         self.sink = sink
         endpoints = servers.map(\.endpoint)
         pieces = PieceServer(checkpoint)
+        constraints = ConstraintShelf(
+            tokenizer: settings.tokenizer, vocabularySize: description.configuration.vocabulary,
+            stopTokens: Set(description.configuration.stopTokens).union(settings.tokenizer?.stopTokens ?? []))
         start = clock.now
         for warning in description.configuration.warnings { log("model \(checkpoint.name): \(warning)") }
     }

@@ -20,21 +20,27 @@ struct Job {
     private var computingSince: ContinuousClock.Instant?
     private var firstTokenAt: ContinuousClock.Instant?
     private var losses = 0
+    /// The first place of the prompt whose token was not told about.
+    private var unscored = 1
     /// What a pair of tokens in attention costs, in a token's other work.
     private let attentionRatio: Double
+    /// What holds the answer to its grammar; nil when there is none, or when the job is over.
+    private var form: AnswerForm?
 
     init(
         _ id: JobID, sequence: SequenceID, request: JobRequest, limit: Int, stopTokens: Set<TokenID>,
-        tokenizer: Tokenizer?, attentionRatio: Double = 0, accepted: Double, now: ContinuousClock.Instant
+        tokenizer: Tokenizer?, form: AnswerForm? = nil, attentionRatio: Double = 0, accepted: Double,
+        now: ContinuousClock.Instant
     ) {
         self.request = request
         self.limit = limit
         self.sequence = sequence
-        self.stopTokens = request.options.ignoresEndOfSequence ? [] : stopTokens
+        self.stopTokens = (request.options.ignoresEndOfSequence ? [] : stopTokens).union(request.options.stopTokenIDs)
         detokenizer = tokenizer.map { Detokenizer($0) }
         scanner = StopScanner(request.options.stop)
         acceptedAt = now
         self.attentionRatio = attentionRatio
+        self.form = form
         state = JobState(
             id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count), accepted: accepted,
             attention: request.options.attention)
@@ -45,7 +51,19 @@ struct Job {
 
     /// Lets go of the prompt when nothing needs it any more: thousands of jobs are remembered, and one may have a million tokens.
     mutating func forgetPrompt() {
-        if isOver { request.prompt = [] }
+        guard isOver else { return }
+        request.prompt = []
+        request.options.grammar = nil
+        form = nil
+    }
+
+    /// What may be drawn next, and behind each of some guesses, as far as those fit; nothing where anything may.
+    ///
+    /// - Throws: when the answer cannot go on in its form.
+    mutating func masks(guesses: some Sequence<TokenID>) throws -> [TokenMask] {
+        guard !isOver, form != nil else { return [] }
+        try form?.follow(state.tokens)
+        return try form?.masks(guesses: guesses) ?? []
     }
 
     /// Its first step is made.
@@ -105,11 +123,25 @@ struct Job {
             finish(.stop)
             return false
         }
-        let (text, stopped) = scanner.next(detokenizer?.next(drawn.token) ?? "")
+        let piece = detokenizer?.next(drawn.token) ?? ""
+        // What must be generated is no end of the answer, whatever it looks like.
+        let (text, stopped) =
+            state.tokens.count <= request.options.minTokens ? (piece, false) : scanner.next(piece)
         state.text += text
         events.append(.token(drawn, text: text, top: result.top))
         if stopped {
             finish(.stop, holdsText: false)
+            return false
+        }
+        do {
+            // Where nothing can follow, no step is spent on the token that would say so.
+            try form?.follow(state.tokens)
+            if form?.mustEnd == true {
+                finish(.stop)
+                return false
+            }
+        } catch {
+            fail(error as? Problem ?? .failed("\(error)"))
             return false
         }
         if state.tokens.count >= limit {
@@ -117,6 +149,21 @@ struct Job {
             return false
         }
         return true
+    }
+
+    /// How likely tokens of the prompt were. After a change of the layout the prompt is read again: each is told once.
+    mutating func scored(first: Int, _ tokens: [ScoredToken]) {
+        let known = max(0, unscored - first)
+        guard !isOver, known < tokens.count else { return }
+        events.append(.scored(first: first + known, Array(tokens[known...])))
+        unscored = first + tokens.count
+    }
+
+    /// The prompt's embedding is there, which is all that was wanted.
+    mutating func embedded(_ values: [Float]) {
+        guard !isOver else { return }
+        events.append(.embedded(values))
+        finish(.stop)
     }
 
     /// It ends well, or because somebody cancelled it.

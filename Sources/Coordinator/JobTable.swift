@@ -56,6 +56,11 @@ struct JobTable {
         return (result, first, Array(job.events[first...]))
     }
 
+    /// What a job's answer may go on with, and behind each of some guesses; nothing where anything may.
+    mutating func masks(of id: JobID, guesses: some Sequence<TokenID>) throws -> [TokenMask] {
+        try jobs[id]?.masks(guesses: guesses) ?? []
+    }
+
     /// Drops the oldest that are over, while there are too many.
     private mutating func forget() {
         guard order.count > remembered || eventCount > rememberedEvents else { return }

@@ -89,6 +89,10 @@ public struct PrefillProgress: Hashable, Sendable {
 public enum JobEvent: Hashable, Sendable {
     /// More tokens of the prompt are done.
     case prefilled(PrefillProgress)
+    /// Log-probabilities of the prompt's tokens from place `first` on; the token at place 0 has none.
+    case scored(first: Int, [ScoredToken])
+    /// The prompt's embedding.
+    case embedded([Float])
     /// A token was drawn. `text` is what it adds to the answer: never half a character, nothing past a stop string,
     /// empty for special tokens.
     case token(TokenLogprob, text: String, top: [TokenLogprob])

@@ -42,12 +42,12 @@ struct JobRoutes: Sendable {
             throw APIError.field(
                 "messages", "expected messages (a chat) or prompt (a completion), found neither", code: "missing")
         }
-        let (job, _) = try await service.submit(
-            JobRequest(prompt: read.prompt, options: read.options, endsWithClient: false))
+        let submitted = try read.lonelyJob()
+        let (job, _) = try await service.submit(submitted)
         return Response(
             json: .record([
                 "id": .string(job.name), "object": .string("job"), "status": .string(JobState.Phase.queued.rawValue),
-                "prompt_tokens": .integer(read.prompt.count), "attention": read.options.attention.json,
+                "prompt_tokens": .integer(submitted.prompt.count), "attention": submitted.options.attention.json,
                 "events": .string("/v1/jobs/\(job.name)/events"),
             ]), status: .accepted)
     }
@@ -91,6 +91,8 @@ extension JobEvent {
     var name: String {
         switch self {
         case .prefilled: "prefill"
+        case .scored: "scored"
+        case .embedded: "embedding"
         case .token: "token"
         case .finished: "finished"
         case .failed: "failed"
@@ -100,7 +102,7 @@ extension JobEvent {
     /// Whether nothing follows.
     var isLast: Bool {
         switch self {
-        case .prefilled, .token: false
+        case .prefilled, .scored, .embedded, .token: false
         case .finished, .failed: true
         }
     }
@@ -115,6 +117,25 @@ extension JobEvent {
                 ("cached", .integer(progress.cached)), ("tokens_per_second", .real(progress.tokensPerSecond)),
                 ("seconds_left", .real(progress.secondsLeft)),
             ])
+        case .scored(let first, let tokens):
+            return .record([
+                type, ("first", .integer(first)),
+                (
+                    "tokens",
+                    .array(
+                        tokens.map { scored in
+                            .record([
+                                "token": .integer(scored.token.token), "logprob": scored.token.logprobJSON,
+                                "top": .array(
+                                    scored.top.map {
+                                        .record(["token": .integer($0.token), "logprob": $0.logprobJSON])
+                                    }),
+                            ])
+                        })
+                ),
+            ])
+        case .embedded(let values):
+            return .record([type, ("embedding", .array(values.map { .real(Double($0)) }))])
         case .token(let drawn, let text, let top):
             var members = [type, ("token", .integer(drawn.token)), ("text", .string(text))]
             members.append(("logprob", drawn.logprobJSON))
@@ -124,10 +145,10 @@ extension JobEvent {
             }
             return .record(members)
         case .finished(let finish, let text, let usage, let timings):
-            let answer = Answer(finish: finish, usage: usage, timings: timings)
+            let choice = Choice(finish: finish, usage: usage, timings: timings)
             return .record([
-                type, ("finish_reason", answer.finishJSON), ("text", .string(text)), ("usage", answer.usageJSON),
-                ("timings", answer.timingsJSON),
+                type, ("finish_reason", choice.finishJSON), ("text", .string(text)), ("usage", usage.json),
+                ("timings", choice.timingsJSON),
             ])
         case .failed(let problem):
             return .record([type, ("error", APIError(problem).json["error"])])

@@ -58,6 +58,23 @@ extension KVType {
     ]
 }
 
+extension Embedding {
+    static let wire: [(Embedding, Wire__Embedding)] = [
+        (.mean, WIRE__EMBEDDING__EMBEDDING_MEAN),
+        (.last, WIRE__EMBEDDING__EMBEDDING_LAST),
+    ]
+}
+
+extension AnswerGrammar.Notation {
+    static let wire: [(AnswerGrammar.Notation, Wire__Notation)] = [
+        (.gbnf, WIRE__NOTATION__NOTATION_GBNF),
+        (.regex, WIRE__NOTATION__NOTATION_REGEX),
+        (.jsonSchema, WIRE__NOTATION__NOTATION_JSON_SCHEMA),
+        (.literal, WIRE__NOTATION__NOTATION_LITERAL),
+        (.text, WIRE__NOTATION__NOTATION_TEXT),
+    ]
+}
+
 /// The partner of `value`; 0, which every receiver refuses, when it has none.
 func wireValue<Ours: Equatable, Theirs: RawRepresentable<UInt32>>(
     _ value: Ours, in table: [(Ours, Theirs)], unspecified: Theirs

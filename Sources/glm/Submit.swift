@@ -130,6 +130,8 @@ struct AnswerOptions: ParsableArguments {
     @Option(help: "End the answer before this text; may be given several times.")
     var stop: [String] = []
 
+    @OptionGroup var drawing: DrawingFlags
+
     /// The fields of a request; what is neither a flag nor configured is left to the gateway.
     func members(_ settings: Settings) throws -> [JSONValue.Member] {
         var members: [JSONValue.Member] = []
@@ -151,7 +153,7 @@ struct AnswerOptions: ParsableArguments {
             try (attention ?? settings.string("attention")).map { .string(try AttentionMode(flag: $0).rawValue) })
         let stops = stop.isEmpty ? settings.string("stop").map { [$0] } ?? [] : stop
         if !stops.isEmpty { add("stop", .array(stops.map { .string($0) })) }
-        return members
+        return members + (try drawing.members())
     }
 }
 

@@ -32,6 +32,7 @@ enum Plan {
         // thinking
         "Cluster": Room(rooms: ["Core"]),
         "Scheduler": Room(rooms: ["Core"]),
+        "Grammar": Room(rooms: ["Core"]),
         "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
         "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
@@ -41,12 +42,12 @@ enum Plan {
             toolchain: json),
         "Coordinator": Room(
             rooms: [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
-                "Wire", "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Grammar", "Checkpoint", "GLM", "KVCache",
+                "Tokenization", "Wire", "Transport",
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Tokenization", "Wire", "Transport"],
+            rooms: ["Core", "Grammar", "Tokenization", "Wire", "Transport"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",

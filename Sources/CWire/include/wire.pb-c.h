@@ -27,6 +27,7 @@ typedef struct Wire__Stored Wire__Stored;
 typedef struct Wire__Loading Wire__Loading;
 typedef struct Wire__Failed Wire__Failed;
 typedef struct Wire__TokenLogprob Wire__TokenLogprob;
+typedef struct Wire__Scores Wire__Scores;
 typedef struct Wire__SegmentResult Wire__SegmentResult;
 typedef struct Wire__StepDone Wire__StepDone;
 typedef struct Wire__WorkerHeartbeat Wire__WorkerHeartbeat;
@@ -39,6 +40,9 @@ typedef struct Wire__Peer Wire__Peer;
 typedef struct Wire__Assignment Wire__Assignment;
 typedef struct Wire__Activate Wire__Activate;
 typedef struct Wire__Sampling Wire__Sampling;
+typedef struct Wire__Past Wire__Past;
+typedef struct Wire__Scoring Wire__Scoring;
+typedef struct Wire__Mask Wire__Mask;
 typedef struct Wire__Segment Wire__Segment;
 typedef struct Wire__Step Wire__Step;
 typedef struct Wire__PageRun Wire__PageRun;
@@ -52,12 +56,15 @@ typedef struct Wire__Drain Wire__Drain;
 typedef struct Wire__Job Wire__Job;
 typedef struct Wire__ModelCard Wire__ModelCard;
 typedef struct Wire__GenerationOptions Wire__GenerationOptions;
+typedef struct Wire__GrammarAlternative Wire__GrammarAlternative;
 typedef struct Wire__JobRequest Wire__JobRequest;
 typedef struct Wire__Usage Wire__Usage;
 typedef struct Wire__Timings Wire__Timings;
 typedef struct Wire__Prefilled Wire__Prefilled;
 typedef struct Wire__Token Wire__Token;
 typedef struct Wire__Finished Wire__Finished;
+typedef struct Wire__Scored Wire__Scored;
+typedef struct Wire__Embedded Wire__Embedded;
 typedef struct Wire__JobEvent Wire__JobEvent;
 typedef struct Wire__JobState Wire__JobState;
 typedef struct Wire__JobList Wire__JobList;
@@ -101,13 +108,29 @@ typedef enum _Wire__KvType {
   WIRE__KV_TYPE__KV_TYPE_Q4 = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KV_TYPE)
 } Wire__KvType;
+typedef enum _Wire__Embedding {
+  WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED = 0,
+  WIRE__EMBEDDING__EMBEDDING_MEAN = 1,
+  WIRE__EMBEDDING__EMBEDDING_LAST = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__EMBEDDING)
+} Wire__Embedding;
 typedef enum _Wire__Output {
   WIRE__OUTPUT__OUTPUT_UNSPECIFIED = 0,
   WIRE__OUTPUT__OUTPUT_NONE = 1,
   WIRE__OUTPUT__OUTPUT_SAMPLE = 2,
-  WIRE__OUTPUT__OUTPUT_LOGITS = 3
+  WIRE__OUTPUT__OUTPUT_LOGITS = 3,
+  WIRE__OUTPUT__OUTPUT_EMBED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__OUTPUT)
 } Wire__Output;
+typedef enum _Wire__Notation {
+  WIRE__NOTATION__NOTATION_UNSPECIFIED = 0,
+  WIRE__NOTATION__NOTATION_GBNF = 1,
+  WIRE__NOTATION__NOTATION_REGEX = 2,
+  WIRE__NOTATION__NOTATION_JSON_SCHEMA = 3,
+  WIRE__NOTATION__NOTATION_LITERAL = 4,
+  WIRE__NOTATION__NOTATION_TEXT = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__NOTATION)
+} Wire__Notation;
 typedef enum _Wire__FinishReason {
   WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED = 0,
   WIRE__FINISH_REASON__FINISH_REASON_STOP = 1,
@@ -387,6 +410,24 @@ struct  Wire__TokenLogprob
     , 0, 0 }
 
 
+/*
+ * Tokens with alternatives, best first: [tokens, 1 + alternatives], each row begins with the token itself.
+ */
+struct  Wire__Scores
+{
+  ProtobufCMessage base;
+  uint32_t width;
+  /*
+   * int32
+   */
+  Wire__Blob *tokens;
+  Wire__Blob *logprobs;
+};
+#define WIRE__SCORES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scores__descriptor) \
+    , 0, NULL, NULL }
+
+
 struct  Wire__SegmentResult
 {
   ProtobufCMessage base;
@@ -395,10 +436,12 @@ struct  Wire__SegmentResult
   size_t n_top;
   Wire__TokenLogprob **top;
   Wire__Blob *logits;
+  Wire__Scores *scored;
+  Wire__Blob *hidden;
 };
 #define WIRE__SEGMENT_RESULT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment_result__descriptor) \
-    , 0, NULL, 0,NULL, NULL }
+    , 0, NULL, 0,NULL, NULL, NULL, NULL }
 
 
 struct  Wire__StepDone
@@ -553,10 +596,14 @@ struct  Wire__Assignment
    * Pages of the pool that are memory; the others are a file's.
    */
   uint64_t kv_memory_pages;
+  /*
+   * Tokens from this one on are never drawn; 0: the whole vocabulary may be.
+   */
+  uint64_t drawable_tokens;
 };
 #define WIRE__ASSIGNMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__assignment__descriptor) \
-    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0, 0 }
+    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0, 0, 0 }
 
 
 struct  Wire__Activate
@@ -581,10 +628,83 @@ struct  Wire__Sampling
    */
   protobuf_c_boolean wants_logprobs;
   uint32_t logprobs;
+  float min_p;
+  /*
+   * 0 means 1: none.
+   */
+  float repetition_penalty;
+  float presence_penalty;
+  float frequency_penalty;
+  /*
+   * What is added to which logits.
+   */
+  size_t n_bias_tokens;
+  int32_t *bias_tokens;
+  size_t n_biases;
+  float *biases;
 };
 #define WIRE__SAMPLING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__sampling__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
+
+
+/*
+ * What stands before the first token that is drawn, for penalties.
+ */
+struct  Wire__Past
+{
+  ProtobufCMessage base;
+  /*
+   * int32, each token of the prompt once.
+   */
+  Wire__Blob *prompt;
+  /*
+   * int32
+   */
+  Wire__Blob *generated;
+};
+#define WIRE__PAST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__past__descriptor) \
+    , NULL, NULL }
+
+
+/*
+ * The segment's first tokens are asked how likely these come next.
+ */
+struct  Wire__Scoring
+{
+  ProtobufCMessage base;
+  size_t n_targets;
+  int32_t *targets;
+  uint32_t alternatives;
+};
+#define WIRE__SCORING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scoring__descriptor) \
+    , 0,NULL, 0 }
+
+
+/*
+ * Which tokens may be drawn, in the shorter of two forms.
+ */
+struct  Wire__Mask
+{
+  ProtobufCMessage base;
+  /*
+   * Of the vocabulary.
+   */
+  uint64_t count;
+  /*
+   * uint64, a bit for each token, the lowest id in the lowest bit.
+   */
+  Wire__Blob *bits;
+  /*
+   * int32, those that may be drawn.
+   */
+  Wire__Blob *permitted;
+};
+#define WIRE__MASK__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__mask__descriptor) \
+    , 0, NULL, NULL }
 
 
 struct  Wire__Segment
@@ -602,10 +722,30 @@ struct  Wire__Segment
    * Whether its tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  uint64_t prompt_tokens;
+  /*
+   * Tokens that are not drawn before position `held_until`.
+   */
+  size_t n_held_back;
+  int32_t *held_back;
+  uint64_t held_until;
+  Wire__Past *past;
+  Wire__Scoring *scoring;
+  Wire__Embedding embedding;
+  /*
+   * Whether the embedding goes on with the next segment.
+   */
+  protobuf_c_boolean embedding_goes_on;
+  /*
+   * Which tokens may be drawn at positions from `masked_from` on.
+   */
+  size_t n_masks;
+  Wire__Mask **masks;
+  uint64_t masked_from;
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL, 0 }
 
 
 struct  Wire__Step
@@ -791,10 +931,45 @@ struct  Wire__GenerationOptions
    * Whether tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  /*
+   * Tokens that end the answer besides the model's own.
+   */
+  size_t n_stop_tokens;
+  int32_t *stop_tokens;
+  uint64_t min_tokens;
+  /*
+   * Whether log-probabilities of the prompt's tokens are wanted, and how many alternatives.
+   */
+  protobuf_c_boolean has_prompt_logprobs;
+  uint32_t prompt_logprobs;
+  /*
+   * Unspecified: none, the job generates.
+   */
+  Wire__Embedding embedding;
+  /*
+   * What the answer must look like; none: anything.
+   */
+  size_t n_grammar;
+  Wire__GrammarAlternative **grammar;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0 }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0,NULL }
+
+
+/*
+ * One of the texts that an answer can be: what it begins with, and a rule for the rest.
+ */
+struct  Wire__GrammarAlternative
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData lead;
+  Wire__Notation notation;
+  ProtobufCBinaryData rule;
+};
+#define WIRE__GRAMMAR_ALTERNATIVE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__grammar_alternative__descriptor) \
+    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL} }
 
 
 struct  Wire__JobRequest
@@ -879,12 +1054,38 @@ struct  Wire__Finished
     , WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, {0,NULL}, NULL, NULL }
 
 
+/*
+ * Log-probabilities of the prompt's tokens from place `first` on.
+ */
+struct  Wire__Scored
+{
+  ProtobufCMessage base;
+  uint64_t first;
+  Wire__Scores *scores;
+};
+#define WIRE__SCORED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scored__descriptor) \
+    , 0, NULL }
+
+
+struct  Wire__Embedded
+{
+  ProtobufCMessage base;
+  Wire__Blob *values;
+};
+#define WIRE__EMBEDDED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__embedded__descriptor) \
+    , NULL }
+
+
 typedef enum {
   WIRE__JOB_EVENT__EVENT__NOT_SET = 0,
   WIRE__JOB_EVENT__EVENT_PREFILLED = 10,
   WIRE__JOB_EVENT__EVENT_TOKEN = 11,
   WIRE__JOB_EVENT__EVENT_FINISHED = 12,
-  WIRE__JOB_EVENT__EVENT_FAILED = 13
+  WIRE__JOB_EVENT__EVENT_FAILED = 13,
+  WIRE__JOB_EVENT__EVENT_SCORED = 14,
+  WIRE__JOB_EVENT__EVENT_EMBEDDED = 15
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__JOB_EVENT__EVENT__CASE)
 } Wire__JobEvent__EventCase;
 
@@ -902,6 +1103,8 @@ struct  Wire__JobEvent
     Wire__Token *token;
     Wire__Finished *finished;
     Wire__Problem *failed;
+    Wire__Scored *scored;
+    Wire__Embedded *embedded;
   };
 };
 #define WIRE__JOB_EVENT__INIT \
@@ -1256,6 +1459,25 @@ Wire__TokenLogprob *
 void   wire__token_logprob__free_unpacked
                      (Wire__TokenLogprob *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Scores methods */
+void   wire__scores__init
+                     (Wire__Scores         *message);
+size_t wire__scores__get_packed_size
+                     (const Wire__Scores   *message);
+size_t wire__scores__pack
+                     (const Wire__Scores   *message,
+                      uint8_t             *out);
+size_t wire__scores__pack_to_buffer
+                     (const Wire__Scores   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scores *
+       wire__scores__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scores__free_unpacked
+                     (Wire__Scores *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__SegmentResult methods */
 void   wire__segment_result__init
                      (Wire__SegmentResult         *message);
@@ -1483,6 +1705,63 @@ Wire__Sampling *
                       const uint8_t       *data);
 void   wire__sampling__free_unpacked
                      (Wire__Sampling *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Past methods */
+void   wire__past__init
+                     (Wire__Past         *message);
+size_t wire__past__get_packed_size
+                     (const Wire__Past   *message);
+size_t wire__past__pack
+                     (const Wire__Past   *message,
+                      uint8_t             *out);
+size_t wire__past__pack_to_buffer
+                     (const Wire__Past   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Past *
+       wire__past__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__past__free_unpacked
+                     (Wire__Past *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Scoring methods */
+void   wire__scoring__init
+                     (Wire__Scoring         *message);
+size_t wire__scoring__get_packed_size
+                     (const Wire__Scoring   *message);
+size_t wire__scoring__pack
+                     (const Wire__Scoring   *message,
+                      uint8_t             *out);
+size_t wire__scoring__pack_to_buffer
+                     (const Wire__Scoring   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scoring *
+       wire__scoring__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scoring__free_unpacked
+                     (Wire__Scoring *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Mask methods */
+void   wire__mask__init
+                     (Wire__Mask         *message);
+size_t wire__mask__get_packed_size
+                     (const Wire__Mask   *message);
+size_t wire__mask__pack
+                     (const Wire__Mask   *message,
+                      uint8_t             *out);
+size_t wire__mask__pack_to_buffer
+                     (const Wire__Mask   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Mask *
+       wire__mask__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__mask__free_unpacked
+                     (Wire__Mask *message,
                       ProtobufCAllocator *allocator);
 /* Wire__Segment methods */
 void   wire__segment__init
@@ -1731,6 +2010,25 @@ Wire__GenerationOptions *
 void   wire__generation_options__free_unpacked
                      (Wire__GenerationOptions *message,
                       ProtobufCAllocator *allocator);
+/* Wire__GrammarAlternative methods */
+void   wire__grammar_alternative__init
+                     (Wire__GrammarAlternative         *message);
+size_t wire__grammar_alternative__get_packed_size
+                     (const Wire__GrammarAlternative   *message);
+size_t wire__grammar_alternative__pack
+                     (const Wire__GrammarAlternative   *message,
+                      uint8_t             *out);
+size_t wire__grammar_alternative__pack_to_buffer
+                     (const Wire__GrammarAlternative   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__GrammarAlternative *
+       wire__grammar_alternative__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__grammar_alternative__free_unpacked
+                     (Wire__GrammarAlternative *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__JobRequest methods */
 void   wire__job_request__init
                      (Wire__JobRequest         *message);
@@ -1844,6 +2142,44 @@ Wire__Finished *
                       const uint8_t       *data);
 void   wire__finished__free_unpacked
                      (Wire__Finished *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Scored methods */
+void   wire__scored__init
+                     (Wire__Scored         *message);
+size_t wire__scored__get_packed_size
+                     (const Wire__Scored   *message);
+size_t wire__scored__pack
+                     (const Wire__Scored   *message,
+                      uint8_t             *out);
+size_t wire__scored__pack_to_buffer
+                     (const Wire__Scored   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scored *
+       wire__scored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scored__free_unpacked
+                     (Wire__Scored *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Embedded methods */
+void   wire__embedded__init
+                     (Wire__Embedded         *message);
+size_t wire__embedded__get_packed_size
+                     (const Wire__Embedded   *message);
+size_t wire__embedded__pack
+                     (const Wire__Embedded   *message,
+                      uint8_t             *out);
+size_t wire__embedded__pack_to_buffer
+                     (const Wire__Embedded   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Embedded *
+       wire__embedded__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__embedded__free_unpacked
+                     (Wire__Embedded *message,
                       ProtobufCAllocator *allocator);
 /* Wire__JobEvent methods */
 void   wire__job_event__init
@@ -1997,6 +2333,9 @@ typedef void (*Wire__Failed_Closure)
 typedef void (*Wire__TokenLogprob_Closure)
                  (const Wire__TokenLogprob *message,
                   void *closure_data);
+typedef void (*Wire__Scores_Closure)
+                 (const Wire__Scores *message,
+                  void *closure_data);
 typedef void (*Wire__SegmentResult_Closure)
                  (const Wire__SegmentResult *message,
                   void *closure_data);
@@ -2032,6 +2371,15 @@ typedef void (*Wire__Activate_Closure)
                   void *closure_data);
 typedef void (*Wire__Sampling_Closure)
                  (const Wire__Sampling *message,
+                  void *closure_data);
+typedef void (*Wire__Past_Closure)
+                 (const Wire__Past *message,
+                  void *closure_data);
+typedef void (*Wire__Scoring_Closure)
+                 (const Wire__Scoring *message,
+                  void *closure_data);
+typedef void (*Wire__Mask_Closure)
+                 (const Wire__Mask *message,
                   void *closure_data);
 typedef void (*Wire__Segment_Closure)
                  (const Wire__Segment *message,
@@ -2072,6 +2420,9 @@ typedef void (*Wire__ModelCard_Closure)
 typedef void (*Wire__GenerationOptions_Closure)
                  (const Wire__GenerationOptions *message,
                   void *closure_data);
+typedef void (*Wire__GrammarAlternative_Closure)
+                 (const Wire__GrammarAlternative *message,
+                  void *closure_data);
 typedef void (*Wire__JobRequest_Closure)
                  (const Wire__JobRequest *message,
                   void *closure_data);
@@ -2089,6 +2440,12 @@ typedef void (*Wire__Token_Closure)
                   void *closure_data);
 typedef void (*Wire__Finished_Closure)
                  (const Wire__Finished *message,
+                  void *closure_data);
+typedef void (*Wire__Scored_Closure)
+                 (const Wire__Scored *message,
+                  void *closure_data);
+typedef void (*Wire__Embedded_Closure)
+                 (const Wire__Embedded *message,
                   void *closure_data);
 typedef void (*Wire__JobEvent_Closure)
                  (const Wire__JobEvent *message,
@@ -2117,7 +2474,9 @@ typedef void (*Wire__ClusterStatus_Closure)
 extern const ProtobufCEnumDescriptor    wire__problem_kind__descriptor;
 extern const ProtobufCEnumDescriptor    wire__weight_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
+extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
+extern const ProtobufCEnumDescriptor    wire__notation__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;
 extern const ProtobufCMessageDescriptor wire__blob__descriptor;
@@ -2132,6 +2491,7 @@ extern const ProtobufCMessageDescriptor wire__stored__descriptor;
 extern const ProtobufCMessageDescriptor wire__loading__descriptor;
 extern const ProtobufCMessageDescriptor wire__failed__descriptor;
 extern const ProtobufCMessageDescriptor wire__token_logprob__descriptor;
+extern const ProtobufCMessageDescriptor wire__scores__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment_result__descriptor;
 extern const ProtobufCMessageDescriptor wire__step_done__descriptor;
 extern const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor;
@@ -2144,6 +2504,9 @@ extern const ProtobufCMessageDescriptor wire__peer__descriptor;
 extern const ProtobufCMessageDescriptor wire__assignment__descriptor;
 extern const ProtobufCMessageDescriptor wire__activate__descriptor;
 extern const ProtobufCMessageDescriptor wire__sampling__descriptor;
+extern const ProtobufCMessageDescriptor wire__past__descriptor;
+extern const ProtobufCMessageDescriptor wire__scoring__descriptor;
+extern const ProtobufCMessageDescriptor wire__mask__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor wire__step__descriptor;
 extern const ProtobufCMessageDescriptor wire__page_run__descriptor;
@@ -2157,12 +2520,15 @@ extern const ProtobufCMessageDescriptor wire__drain__descriptor;
 extern const ProtobufCMessageDescriptor wire__job__descriptor;
 extern const ProtobufCMessageDescriptor wire__model_card__descriptor;
 extern const ProtobufCMessageDescriptor wire__generation_options__descriptor;
+extern const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_request__descriptor;
 extern const ProtobufCMessageDescriptor wire__usage__descriptor;
 extern const ProtobufCMessageDescriptor wire__timings__descriptor;
 extern const ProtobufCMessageDescriptor wire__prefilled__descriptor;
 extern const ProtobufCMessageDescriptor wire__token__descriptor;
 extern const ProtobufCMessageDescriptor wire__finished__descriptor;
+extern const ProtobufCMessageDescriptor wire__scored__descriptor;
+extern const ProtobufCMessageDescriptor wire__embedded__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_event__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_state__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_list__descriptor;
