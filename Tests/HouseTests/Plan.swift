@@ -35,6 +35,8 @@ enum Plan {
         "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
         "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
+        "JobStore": Room(
+            rooms: ["Core", "Threads", "Wire", "CSodium"], packages: ["GRDB"], toolchain: json),
         // roles
         "Worker": Room(
             rooms: ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"],
@@ -42,11 +44,11 @@ enum Plan {
         "Coordinator": Room(
             rooms: [
                 "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
-                "Wire", "Transport",
+                "Wire", "Transport", "JobStore",
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Tokenization", "Wire", "Transport"],
+            rooms: ["Core", "Tokenization", "Wire", "Transport", "CSodium"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",
@@ -56,7 +58,7 @@ enum Plan {
         "glm": Room(
             rooms: [
                 "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
-                "Telemetry",
+                "Telemetry", "JobStore",
                 "Worker", "Coordinator", "Gateway",
             ],
             packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit", "Yams"],
@@ -77,6 +79,7 @@ enum Plan {
         "ServiceLifecycle": ["Gateway"],
         "Logging": ["Telemetry", "Gateway"],
         "HeapModule": ["Router"],
+        "GRDB": ["JobStore"],
         "CXXHash": ["KVCache"],
         "CZeroMQ": ["Transport"],
         "CProtobufC": ["Wire"],
