@@ -199,10 +199,3 @@ struct Job {
         say(.failed(problem))
     }
 }
-
-extension JobEvent {
-    /// Whether it has a number: all but the progress of the prompt.
-    var isNumbered: Bool {
-        if case .prefilled = self { false } else { true }
-    }
-}

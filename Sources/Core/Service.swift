@@ -130,6 +130,17 @@ public enum JobEvent: Hashable, Sendable {
     case failed(Problem)
 }
 
+extension JobEvent {
+    /// Whether it has a number: tokens and the end, which are the same whenever they come. What a job says about its prompt is another
+    /// when the prompt is read again.
+    public var isNumbered: Bool {
+        switch self {
+        case .token, .finished, .failed: true
+        case .prefilled: false
+        }
+    }
+}
+
 /// A job as `glm jobs` shows it.
 public struct JobState: Hashable, Sendable {
     /// How far it is.

@@ -25,7 +25,7 @@ struct EventFeed: Sendable {
 
     /// Passes an event on, unless it was heard before.
     mutating func take(_ event: JobEvent, number: UInt64) {
-        if case .prefilled = event {
+        guard event.isNumbered else {
             // Progress has no number of its own; who has heard of tokens is past it.
             if next == 0 { sink.yield(event) }
             return

@@ -88,7 +88,7 @@ struct JobStream: Sendable {
                 try await writer.comment("still here")
                 return false
             }
-            if case .prefilled = event {
+            guard event.isNumbered else {
                 if last < 0 { try await writer.event(event.json.text(), name: event.name) }
                 return false
             }
