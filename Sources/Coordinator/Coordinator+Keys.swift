@@ -43,8 +43,11 @@ extension Coordinator {
         Task {
             do {
                 _ = try await keys()
+                keyTrouble = nil
             } catch {
-                say("coordinator: store: the API keys cannot be read: \(error)")
+                let problem = error as? Problem ?? .failed("\(error)")
+                if problem != keyTrouble { say("coordinator: the API keys cannot be read: \(problem)") }
+                keyTrouble = problem
             }
         }
     }

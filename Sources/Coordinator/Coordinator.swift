@@ -67,6 +67,8 @@ public actor Coordinator {
     var meters: [String: KeyMeter] = [:]
     /// The API keys by id, as they were when they were last looked at.
     var knownKeys: [String: APIKey] = [:]
+    /// Why the keys could not be looked at, when that was said last.
+    var keyTrouble: Problem?
     var ticks = 0
     var listeners: [JobID: [Listener]] = [:]
     var owners: [JobID: Contact] = [:]

@@ -40,13 +40,24 @@ struct JobRoutes: Sendable {
         let body = try await FileParts.filled(parsed, from: service)
         let read = try await NIOThreadPool.singleton.runIfActive { try Self.read(body, model: model) }
         let (job, _) = try await service.submit(
-            JobRequest(prompt: read.prompt, options: read.options, endsWithClient: false))
+            JobRequest(
+                prompt: read.prompt, options: read.options, endsWithClient: false, tag: try Self.tag(of: request)))
         return Response(
             json: .record([
                 "id": .string(job.name), "object": .string("job"), "status": .string(JobState.Phase.queued.rawValue),
                 "prompt_tokens": .integer(read.prompt.count), "attention": read.options.attention.json,
                 "events": .string("/v1/jobs/\(job.name)/events"),
             ]), status: .accepted)
+    }
+
+    /// What a client calls its request, so that it may send it twice (`Idempotency-Key`); each API key has names of its own.
+    private static func tag(of request: Request) throws -> String {
+        guard let name = HTTPField.Name("Idempotency-Key"), let key = request.headers[name] else { return "" }
+        guard (1...200).contains(key.utf8.count), key.utf8.allSatisfy({ (32..<127).contains($0) }) else {
+            throw APIError(
+                status: 400, message: "Idempotency-Key: expected 1 to 200 printable characters", code: "invalid_value")
+        }
+        return "request/\(Caller.current?.id ?? "")/\(key)"
     }
 
     /// Reads the body of a chat or a completion: the one that `url` is for, or else the one that it looks like.

@@ -72,6 +72,21 @@ struct AccessTests {
         }
     }
 
+    @Test("a job sent twice with one Idempotency-Key is one job, for each API key")
+    func sentTwice() async throws {
+        let cluster = try FakeCluster()
+        await cluster.set([key("ada", .use), key("bob", .use)])
+        try await withGateway(cluster) { client in
+            var ids: [String?] = []
+            for secret in ["ada", "ada", "bob"] {
+                let headers = bearer(secret) + [("idempotency-key", "run 7")]
+                let made = try await client.send(.post, "/v1/jobs", #"{"prompt":"abc"}"#, headers: headers)
+                ids.append(try made.json["id"]?.string)
+            }
+            #expect(ids == ["job-1", "job-1", "job-2"])
+        }
+    }
+
     @Test("a revoked last key does not open the gateway again")
     func revoked() async throws {
         let cluster = try FakeCluster()
