@@ -54,9 +54,16 @@ errors = [json.loads(line) for line in client.files.content(batch.error_file_id)
 assert [(e["custom_id"], e["response"]["status_code"]) for e in errors] == [("wrong", 400)]
 assert batch.id in [b.id for b in client.batches.list().data]
 document = client.files.create(file=("note.txt", b" Note: heron=719. It rained."), purpose="user_data")
-answer = client.chat.completions.create(
-    model=client.models.list().data[0].id, temperature=0, max_tokens=8,
-    messages=[{"role": "user", "content": " Note: heron=719. It rained. What is it? heron="}])
+parts = [
+    {"type": "file", "file": {"file_id": document.id}}, {"type": "text", "text": " What is it? heron="}]
+job = client.post("/jobs", cast_to=object, body={
+    "messages": [{"role": "user", "content": parts}], "temperature": 0, "max_tokens": 8})
+for _ in range(300):
+    job = client.get(f"/jobs/{job['id']}", cast_to=object)
+    if job["status"] in ("finished", "failed"):
+        break
+    time.sleep(0.1)
+assert job["status"] == "finished" and "719" in job["text"], job
 assert client.files.delete(document.id).deleted
 try:
     client.files.retrieve(document.id)
