@@ -24,6 +24,8 @@ extension Encoder {
         made.pointee.prompt = blob(words: request.prompt)
         made.pointee.options = generation(request.options)
         made.pointee.ends_with_client = request.endsWithClient ? 1 : 0
+        made.pointee.owner = arena.place(text: request.owner)
+        made.pointee.tag = arena.place(text: request.tag)
         return made
     }
 
@@ -132,6 +134,10 @@ extension Encoder {
         made.pointee.accepted = state.accepted
         made.pointee.timings = timings(state.timings)
         made.pointee.is_sparse = state.attention == .sparse ? 1 : 0
+        made.pointee.owner = arena.place(text: state.owner)
+        made.pointee.queue_position = UInt64(clamping: state.queuePosition ?? 0)
+        made.pointee.has_seconds_to_start = state.secondsToStart == nil ? 0 : 1
+        made.pointee.seconds_to_start = state.secondsToStart ?? 0
         return made
     }
 

@@ -27,15 +27,16 @@ struct TestCluster: Sendable {
     /// Starts a coordinator.
     init(
         layout: String, model: String? = nil, tokenizer: Tokenizer? = nil, chunk: Int = 512, kvTokens: Int? = 4096,
-        scalesItself: Bool = false, heartbeat: Duration = .milliseconds(100)
+        scalesItself: Bool = false, heartbeat: Duration = .milliseconds(100), store: String? = nil,
+        longestQueue: Int = 1000
     ) throws {
         folder = try Endpoint.makePrivateFolder()
         endpoint = "ipc://\(folder)/control"
         let coordinator = try Coordinator(
             CoordinatorSettings(
                 model: try model ?? Self.model.get(), tokenizer: tokenizer, endpoints: [endpoint],
-                layout: try Layout(layout),
-                kvTokens: kvTokens, scalesItself: scalesItself, chunk: chunk, heartbeat: heartbeat))
+                layout: try Layout(layout), kvTokens: kvTokens, scalesItself: scalesItself, chunk: chunk,
+                heartbeat: heartbeat, store: store, longestQueue: longestQueue))
         self.coordinator = coordinator
         running = Task { await coordinator.run() }
     }
