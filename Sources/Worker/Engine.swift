@@ -322,7 +322,7 @@ private struct StepLoop {
     /// Whether the slice of one plan serves the other too.
     private static func isSame(_ a: Assignment, _ b: Assignment) -> Bool {
         a.slice == b.slice && a.digest == b.digest && a.weightType == b.weightType && a.kvType == b.kvType
-            && a.kvPages == b.kvPages && a.kvMemoryPages == b.kvMemoryPages
+            && a.kvPages == b.kvPages && a.kvMemoryPages == b.kvMemoryPages && a.drawableTokens == b.drawableTokens
     }
 
     /// Goes on with the slice in memory under another plan; its KV pages are freed.

@@ -66,7 +66,7 @@ struct SliceLoader: Sendable {
             "plan \(assignment.epoch): loading layers \(slice.layers) leaves \(slice.leaves) as stage \(slice.stage) rank \(slice.rank)"
         )
         var lastTold = ContinuousClock.now
-        return try Stage(
+        let stage = try Stage(
             description: description, slice: slice, source: source, type: assignment.weightType,
             kvType: assignment.kvType,
             kvPages: assignment.kvPages, kvMemoryPages: assignment.kvMemoryPages, spillFolder: parts.spillFolder,
@@ -77,6 +77,8 @@ struct SliceLoader: Sendable {
             lastTold = .now
             parts.send(.loading(epoch: assignment.epoch, fraction: fraction))
         }
+        if let drawable = assignment.drawableTokens { stage.drawableTokens = min(drawable, stage.drawableTokens) }
+        return stage
     }
 }
 
