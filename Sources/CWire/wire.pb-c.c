@@ -1222,6 +1222,51 @@ void   wire__scoring__free_unpacked
   assert(message->base.descriptor == &wire__scoring__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__mask__init
+                     (Wire__Mask         *message)
+{
+  static const Wire__Mask init_value = WIRE__MASK__INIT;
+  *message = init_value;
+}
+size_t wire__mask__get_packed_size
+                     (const Wire__Mask *message)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__mask__pack
+                     (const Wire__Mask *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__mask__pack_to_buffer
+                     (const Wire__Mask *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Mask *
+       wire__mask__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Mask *)
+     protobuf_c_message_unpack (&wire__mask__descriptor,
+                                allocator, len, data);
+}
+void   wire__mask__free_unpacked
+                     (Wire__Mask *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__segment__init
                      (Wire__Segment         *message)
 {
@@ -1805,6 +1850,51 @@ void   wire__generation_options__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &wire__generation_options__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__grammar_alternative__init
+                     (Wire__GrammarAlternative         *message)
+{
+  static const Wire__GrammarAlternative init_value = WIRE__GRAMMAR_ALTERNATIVE__INIT;
+  *message = init_value;
+}
+size_t wire__grammar_alternative__get_packed_size
+                     (const Wire__GrammarAlternative *message)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__grammar_alternative__pack
+                     (const Wire__GrammarAlternative *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__grammar_alternative__pack_to_buffer
+                     (const Wire__GrammarAlternative *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__GrammarAlternative *
+       wire__grammar_alternative__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__GrammarAlternative *)
+     protobuf_c_message_unpack (&wire__grammar_alternative__descriptor,
+                                allocator, len, data);
+}
+void   wire__grammar_alternative__free_unpacked
+                     (Wire__GrammarAlternative *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   wire__job_request__init
@@ -2437,6 +2527,231 @@ void   wire__cluster_status__free_unpacked
   assert(message->base.descriptor == &wire__cluster_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__api_key__init
+                     (Wire__ApiKey         *message)
+{
+  static const Wire__ApiKey init_value = WIRE__API_KEY__INIT;
+  *message = init_value;
+}
+size_t wire__api_key__get_packed_size
+                     (const Wire__ApiKey *message)
+{
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__api_key__pack
+                     (const Wire__ApiKey *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__api_key__pack_to_buffer
+                     (const Wire__ApiKey *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__ApiKey *
+       wire__api_key__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__ApiKey *)
+     protobuf_c_message_unpack (&wire__api_key__descriptor,
+                                allocator, len, data);
+}
+void   wire__api_key__free_unpacked
+                     (Wire__ApiKey *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__key_list__init
+                     (Wire__KeyList         *message)
+{
+  static const Wire__KeyList init_value = WIRE__KEY_LIST__INIT;
+  *message = init_value;
+}
+size_t wire__key_list__get_packed_size
+                     (const Wire__KeyList *message)
+{
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__key_list__pack
+                     (const Wire__KeyList *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__key_list__pack_to_buffer
+                     (const Wire__KeyList *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KeyList *
+       wire__key_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KeyList *)
+     protobuf_c_message_unpack (&wire__key_list__descriptor,
+                                allocator, len, data);
+}
+void   wire__key_list__free_unpacked
+                     (Wire__KeyList *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__record__init
+                     (Wire__Record         *message)
+{
+  static const Wire__Record init_value = WIRE__RECORD__INIT;
+  *message = init_value;
+}
+size_t wire__record__get_packed_size
+                     (const Wire__Record *message)
+{
+  assert(message->base.descriptor == &wire__record__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__record__pack
+                     (const Wire__Record *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__record__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__record__pack_to_buffer
+                     (const Wire__Record *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__record__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Record *
+       wire__record__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Record *)
+     protobuf_c_message_unpack (&wire__record__descriptor,
+                                allocator, len, data);
+}
+void   wire__record__free_unpacked
+                     (Wire__Record *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__record__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__record_name__init
+                     (Wire__RecordName         *message)
+{
+  static const Wire__RecordName init_value = WIRE__RECORD_NAME__INIT;
+  *message = init_value;
+}
+size_t wire__record_name__get_packed_size
+                     (const Wire__RecordName *message)
+{
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__record_name__pack
+                     (const Wire__RecordName *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__record_name__pack_to_buffer
+                     (const Wire__RecordName *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__RecordName *
+       wire__record_name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__RecordName *)
+     protobuf_c_message_unpack (&wire__record_name__descriptor,
+                                allocator, len, data);
+}
+void   wire__record_name__free_unpacked
+                     (Wire__RecordName *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__record_list__init
+                     (Wire__RecordList         *message)
+{
+  static const Wire__RecordList init_value = WIRE__RECORD_LIST__INIT;
+  *message = init_value;
+}
+size_t wire__record_list__get_packed_size
+                     (const Wire__RecordList *message)
+{
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__record_list__pack
+                     (const Wire__RecordList *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__record_list__pack_to_buffer
+                     (const Wire__RecordList *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__RecordList *
+       wire__record_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__RecordList *)
+     protobuf_c_message_unpack (&wire__record_list__descriptor,
+                                allocator, len, data);
+}
+void   wire__record_list__free_unpacked
+                     (Wire__RecordList *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor wire__blob__field_descriptors[1] =
 {
   {
@@ -2475,7 +2790,7 @@ const ProtobufCMessageDescriptor wire__blob__descriptor =
   (ProtobufCMessageInit) wire__blob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[40] =
+static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[47] =
 {
   {
     "protocol_major",
@@ -2957,6 +3272,90 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[40] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "keys",
+    100,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, keys),
+    &wire__nothing__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keep",
+    101,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, keep),
+    &wire__record__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "record",
+    102,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, record),
+    &wire__record_name__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "records",
+    103,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, records),
+    &wire__record_name__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "forget",
+    104,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, forget),
+    &wire__record_name__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keys_are",
+    110,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, keys_are),
+    &wire__key_list__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "records_are",
+    111,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, records_are),
+    &wire__record_list__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__envelope__field_indices_by_name[] = {
   32,   /* field[32] = accepted */
@@ -2970,6 +3369,7 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   35,   /* field[35] = events_end */
   6,   /* field[6] = failed */
   9,   /* field[9] = fetch */
+  44,   /* field[44] = forget */
   21,   /* field[21] = gateway_hello */
   10,   /* field[10] = goodbye */
   19,   /* field[19] = heartbeat */
@@ -2977,6 +3377,9 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   38,   /* field[38] = job_is */
   37,   /* field[37] = job_list */
   26,   /* field[26] = jobs */
+  41,   /* field[41] = keep */
+  40,   /* field[40] = keys */
+  45,   /* field[45] = keys_are */
   5,   /* field[5] = loading */
   22,   /* field[22] = model */
   31,   /* field[31] = model_is */
@@ -2985,6 +3388,9 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   0,   /* field[0] = protocol_major */
   1,   /* field[1] = protocol_minor */
   4,   /* field[4] = ready */
+  42,   /* field[42] = record */
+  43,   /* field[43] = records */
+  46,   /* field[46] = records_are */
   14,   /* field[14] = refused */
   2,   /* field[2] = request */
   11,   /* field[11] = restored */
@@ -3000,14 +3406,16 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   8,   /* field[8] = worker_heartbeat */
   3,   /* field[3] = worker_hello */
 };
-static const ProtobufCIntRange wire__envelope__number_ranges[5 + 1] =
+static const ProtobufCIntRange wire__envelope__number_ranges[7 + 1] =
 {
   { 1, 0 },
   { 10, 3 },
   { 30, 13 },
   { 50, 21 },
   { 70, 31 },
-  { 0, 40 }
+  { 100, 40 },
+  { 110, 45 },
+  { 0, 47 }
 };
 const ProtobufCMessageDescriptor wire__envelope__descriptor =
 {
@@ -3017,10 +3425,10 @@ const ProtobufCMessageDescriptor wire__envelope__descriptor =
   "Wire__Envelope",
   "wire",
   sizeof(Wire__Envelope),
-  40,
+  47,
   wire__envelope__field_descriptors,
   wire__envelope__field_indices_by_name,
-  5,  wire__envelope__number_ranges,
+  7,  wire__envelope__number_ranges,
   (ProtobufCMessageInit) wire__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -3042,7 +3450,7 @@ const ProtobufCMessageDescriptor wire__nothing__descriptor =
   (ProtobufCMessageInit) wire__nothing__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__problem__field_descriptors[2] =
+static const ProtobufCFieldDescriptor wire__problem__field_descriptors[3] =
 {
   {
     "kind",
@@ -3068,15 +3476,28 @@ static const ProtobufCFieldDescriptor wire__problem__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "retry_after_seconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Problem, retry_after_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__problem__field_indices_by_name[] = {
   0,   /* field[0] = kind */
   1,   /* field[1] = message */
+  2,   /* field[2] = retry_after_seconds */
 };
 static const ProtobufCIntRange wire__problem__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor wire__problem__descriptor =
 {
@@ -3086,7 +3507,7 @@ const ProtobufCMessageDescriptor wire__problem__descriptor =
   "Wire__Problem",
   "wire",
   sizeof(Wire__Problem),
-  2,
+  3,
   wire__problem__field_descriptors,
   wire__problem__field_indices_by_name,
   1,  wire__problem__number_ranges,
@@ -5022,7 +5443,71 @@ const ProtobufCMessageDescriptor wire__scoring__descriptor =
   (ProtobufCMessageInit) wire__scoring__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment__field_descriptors[13] =
+static const ProtobufCFieldDescriptor wire__mask__field_descriptors[3] =
+{
+  {
+    "count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bits",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, bits),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "permitted",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, permitted),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__mask__field_indices_by_name[] = {
+  1,   /* field[1] = bits */
+  0,   /* field[0] = count */
+  2,   /* field[2] = permitted */
+};
+static const ProtobufCIntRange wire__mask__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__mask__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Mask",
+  "Mask",
+  "Wire__Mask",
+  "wire",
+  sizeof(Wire__Mask),
+  3,
+  wire__mask__field_descriptors,
+  wire__mask__field_indices_by_name,
+  1,  wire__mask__number_ranges,
+  (ProtobufCMessageInit) wire__mask__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
 {
   {
     "sequence",
@@ -5180,6 +5665,30 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[13] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "masks",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Segment, n_masks),
+    offsetof(Wire__Segment, masks),
+    &wire__mask__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "masked_from",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, masked_from),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment__field_indices_by_name[] = {
   11,   /* field[11] = embedding */
@@ -5187,6 +5696,8 @@ static const unsigned wire__segment__field_indices_by_name[] = {
   7,   /* field[7] = held_back */
   8,   /* field[8] = held_until */
   5,   /* field[5] = is_sparse */
+  14,   /* field[14] = masked_from */
+  13,   /* field[13] = masks */
   3,   /* field[3] = output */
   9,   /* field[9] = past */
   6,   /* field[6] = prompt_tokens */
@@ -5196,10 +5707,11 @@ static const unsigned wire__segment__field_indices_by_name[] = {
   1,   /* field[1] = start */
   2,   /* field[2] = token_count */
 };
-static const ProtobufCIntRange wire__segment__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__segment__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 20, 13 },
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor wire__segment__descriptor =
 {
@@ -5209,10 +5721,10 @@ const ProtobufCMessageDescriptor wire__segment__descriptor =
   "Wire__Segment",
   "wire",
   sizeof(Wire__Segment),
-  13,
+  15,
   wire__segment__field_descriptors,
   wire__segment__field_indices_by_name,
-  1,  wire__segment__number_ranges,
+  2,  wire__segment__number_ranges,
   (ProtobufCMessageInit) wire__segment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -5806,7 +6318,7 @@ const ProtobufCMessageDescriptor wire__drain__descriptor =
   (ProtobufCMessageInit) wire__drain__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job__field_descriptors[1] =
+static const ProtobufCFieldDescriptor wire__job__field_descriptors[2] =
 {
   {
     "job",
@@ -5820,14 +6332,27 @@ static const ProtobufCFieldDescriptor wire__job__field_descriptors[1] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_kept",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Job, is_kept),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job__field_indices_by_name[] = {
+  1,   /* field[1] = is_kept */
   0,   /* field[0] = job */
 };
 static const ProtobufCIntRange wire__job__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor wire__job__descriptor =
 {
@@ -5837,7 +6362,7 @@ const ProtobufCMessageDescriptor wire__job__descriptor =
   "Wire__Job",
   "wire",
   sizeof(Wire__Job),
-  1,
+  2,
   wire__job__field_descriptors,
   wire__job__field_indices_by_name,
   1,  wire__job__number_ranges,
@@ -5934,7 +6459,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[12] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[13] =
 {
   {
     "sampling",
@@ -6080,10 +6605,23 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "grammar",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__GenerationOptions, n_grammar),
+    offsetof(Wire__GenerationOptions, grammar),
+    &wire__grammar_alternative__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
   11,   /* field[11] = embedding */
+  12,   /* field[12] = grammar */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
@@ -6095,10 +6633,11 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
   3,   /* field[3] = stop */
   7,   /* field[7] = stop_tokens */
 };
-static const ProtobufCIntRange wire__generation_options__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 20, 12 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -6108,14 +6647,78 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  12,
+  13,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
-  1,  wire__generation_options__number_ranges,
+  2,  wire__generation_options__number_ranges,
   (ProtobufCMessageInit) wire__generation_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[3] =
+static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descriptors[3] =
+{
+  {
+    "lead",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, lead),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "notation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, notation),
+    &wire__notation__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rule",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, rule),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__grammar_alternative__field_indices_by_name[] = {
+  0,   /* field[0] = lead */
+  1,   /* field[1] = notation */
+  2,   /* field[2] = rule */
+};
+static const ProtobufCIntRange wire__grammar_alternative__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.GrammarAlternative",
+  "GrammarAlternative",
+  "Wire__GrammarAlternative",
+  "wire",
+  sizeof(Wire__GrammarAlternative),
+  3,
+  wire__grammar_alternative__field_descriptors,
+  wire__grammar_alternative__field_indices_by_name,
+  1,  wire__grammar_alternative__number_ranges,
+  (ProtobufCMessageInit) wire__grammar_alternative__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[5] =
 {
   {
     "prompt",
@@ -6153,16 +6756,43 @@ static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[3] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "owner",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobRequest, owner),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tag",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobRequest, tag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_request__field_indices_by_name[] = {
   2,   /* field[2] = ends_with_client */
   1,   /* field[1] = options */
+  3,   /* field[3] = owner */
   0,   /* field[0] = prompt */
+  4,   /* field[4] = tag */
 };
-static const ProtobufCIntRange wire__job_request__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__job_request__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 20, 3 },
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor wire__job_request__descriptor =
 {
@@ -6172,10 +6802,10 @@ const ProtobufCMessageDescriptor wire__job_request__descriptor =
   "Wire__JobRequest",
   "wire",
   sizeof(Wire__JobRequest),
-  3,
+  5,
   wire__job_request__field_descriptors,
   wire__job_request__field_indices_by_name,
-  1,  wire__job_request__number_ranges,
+  2,  wire__job_request__number_ranges,
   (ProtobufCMessageInit) wire__job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -6757,7 +7387,7 @@ const ProtobufCMessageDescriptor wire__job_event__descriptor =
   (ProtobufCMessageInit) wire__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[14] =
+static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[18] =
 {
   {
     "job",
@@ -6927,27 +7557,80 @@ static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[14] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "owner",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, owner),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "queue_position",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, queue_position),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_seconds_to_start",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, has_seconds_to_start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seconds_to_start",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, seconds_to_start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_state__field_indices_by_name[] = {
   8,   /* field[8] = accepted */
   10,   /* field[10] = cached_tokens */
   6,   /* field[6] = finish */
+  16,   /* field[16] = has_seconds_to_start */
   13,   /* field[13] = is_sparse */
   0,   /* field[0] = job */
+  14,   /* field[14] = owner */
   1,   /* field[1] = phase */
   3,   /* field[3] = prefilled_tokens */
   7,   /* field[7] = problem */
   2,   /* field[2] = prompt_tokens */
+  15,   /* field[15] = queue_position */
   12,   /* field[12] = seconds_left */
+  17,   /* field[17] = seconds_to_start */
   5,   /* field[5] = text */
   9,   /* field[9] = timings */
   4,   /* field[4] = tokens */
   11,   /* field[11] = tokens_per_second */
 };
-static const ProtobufCIntRange wire__job_state__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__job_state__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 20, 14 },
+  { 0, 18 }
 };
 const ProtobufCMessageDescriptor wire__job_state__descriptor =
 {
@@ -6957,10 +7640,10 @@ const ProtobufCMessageDescriptor wire__job_state__descriptor =
   "Wire__JobState",
   "wire",
   sizeof(Wire__JobState),
-  14,
+  18,
   wire__job_state__field_descriptors,
   wire__job_state__field_indices_by_name,
-  1,  wire__job_state__number_ranges,
+  2,  wire__job_state__number_ranges,
   (ProtobufCMessageInit) wire__job_state__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -7559,7 +8242,457 @@ const ProtobufCMessageDescriptor wire__cluster_status__descriptor =
   (ProtobufCMessageInit) wire__cluster_status__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue wire__problem_kind__enum_values_by_number[7] =
+static const ProtobufCFieldDescriptor wire__api_key__field_descriptors[14] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hash",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, hash),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scope",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, scope),
+    &wire__key_scope__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "requests_per_minute",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, requests_per_minute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens_per_minute",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, tokens_per_minute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, jobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, created),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_expires",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, has_expires),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "expires",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, expires),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_revoked",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, is_revoked),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used_jobs",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, used_jobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used_prompt_tokens",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, used_prompt_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used_completion_tokens",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, used_completion_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__api_key__field_indices_by_name[] = {
+  7,   /* field[7] = created */
+  9,   /* field[9] = expires */
+  8,   /* field[8] = has_expires */
+  2,   /* field[2] = hash */
+  0,   /* field[0] = id */
+  10,   /* field[10] = is_revoked */
+  6,   /* field[6] = jobs */
+  1,   /* field[1] = name */
+  4,   /* field[4] = requests_per_minute */
+  3,   /* field[3] = scope */
+  5,   /* field[5] = tokens_per_minute */
+  13,   /* field[13] = used_completion_tokens */
+  11,   /* field[11] = used_jobs */
+  12,   /* field[12] = used_prompt_tokens */
+};
+static const ProtobufCIntRange wire__api_key__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 14 }
+};
+const ProtobufCMessageDescriptor wire__api_key__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.ApiKey",
+  "ApiKey",
+  "Wire__ApiKey",
+  "wire",
+  sizeof(Wire__ApiKey),
+  14,
+  wire__api_key__field_descriptors,
+  wire__api_key__field_indices_by_name,
+  1,  wire__api_key__number_ranges,
+  (ProtobufCMessageInit) wire__api_key__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__key_list__field_descriptors[1] =
+{
+  {
+    "keys",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KeyList, n_keys),
+    offsetof(Wire__KeyList, keys),
+    &wire__api_key__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__key_list__field_indices_by_name[] = {
+  0,   /* field[0] = keys */
+};
+static const ProtobufCIntRange wire__key_list__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__key_list__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KeyList",
+  "KeyList",
+  "Wire__KeyList",
+  "wire",
+  sizeof(Wire__KeyList),
+  1,
+  wire__key_list__field_descriptors,
+  wire__key_list__field_indices_by_name,
+  1,  wire__key_list__number_ranges,
+  (ProtobufCMessageInit) wire__key_list__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__record__field_descriptors[6] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, kind),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "owner",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, owner),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, created),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "data",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, data),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__record__field_indices_by_name[] = {
+  3,   /* field[3] = created */
+  5,   /* field[5] = data */
+  1,   /* field[1] = id */
+  0,   /* field[0] = kind */
+  2,   /* field[2] = owner */
+  4,   /* field[4] = text */
+};
+static const ProtobufCIntRange wire__record__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor wire__record__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Record",
+  "Record",
+  "Wire__Record",
+  "wire",
+  sizeof(Wire__Record),
+  6,
+  wire__record__field_descriptors,
+  wire__record__field_indices_by_name,
+  1,  wire__record__number_ranges,
+  (ProtobufCMessageInit) wire__record__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__record_name__field_descriptors[3] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__RecordName, kind),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__RecordName, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "with_data",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__RecordName, with_data),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__record_name__field_indices_by_name[] = {
+  1,   /* field[1] = id */
+  0,   /* field[0] = kind */
+  2,   /* field[2] = with_data */
+};
+static const ProtobufCIntRange wire__record_name__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__record_name__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.RecordName",
+  "RecordName",
+  "Wire__RecordName",
+  "wire",
+  sizeof(Wire__RecordName),
+  3,
+  wire__record_name__field_descriptors,
+  wire__record_name__field_indices_by_name,
+  1,  wire__record_name__number_ranges,
+  (ProtobufCMessageInit) wire__record_name__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__record_list__field_descriptors[1] =
+{
+  {
+    "records",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__RecordList, n_records),
+    offsetof(Wire__RecordList, records),
+    &wire__record__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__record_list__field_indices_by_name[] = {
+  0,   /* field[0] = records */
+};
+static const ProtobufCIntRange wire__record_list__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__record_list__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.RecordList",
+  "RecordList",
+  "Wire__RecordList",
+  "wire",
+  sizeof(Wire__RecordList),
+  1,
+  wire__record_list__field_descriptors,
+  wire__record_list__field_indices_by_name,
+  1,  wire__record_list__number_ranges,
+  (ProtobufCMessageInit) wire__record_list__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue wire__problem_kind__enum_values_by_number[8] =
 {
   { "PROBLEM_KIND_UNSPECIFIED", "WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED", 0 },
   { "PROBLEM_KIND_INVALID", "WIRE__PROBLEM_KIND__PROBLEM_KIND_INVALID", 1 },
@@ -7568,12 +8701,14 @@ static const ProtobufCEnumValue wire__problem_kind__enum_values_by_number[7] =
   { "PROBLEM_KIND_UNAVAILABLE", "WIRE__PROBLEM_KIND__PROBLEM_KIND_UNAVAILABLE", 4 },
   { "PROBLEM_KIND_CANCELLED", "WIRE__PROBLEM_KIND__PROBLEM_KIND_CANCELLED", 5 },
   { "PROBLEM_KIND_FAILED", "WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED", 6 },
+  { "PROBLEM_KIND_BUSY", "WIRE__PROBLEM_KIND__PROBLEM_KIND_BUSY", 7 },
 };
 static const ProtobufCIntRange wire__problem_kind__value_ranges[] = {
-{0, 0},{0, 7}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex wire__problem_kind__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex wire__problem_kind__enum_values_by_name[8] =
 {
+  { "PROBLEM_KIND_BUSY", 7 },
   { "PROBLEM_KIND_CANCELLED", 5 },
   { "PROBLEM_KIND_FAILED", 6 },
   { "PROBLEM_KIND_INVALID", 1 },
@@ -7589,9 +8724,9 @@ const ProtobufCEnumDescriptor wire__problem_kind__descriptor =
   "ProblemKind",
   "Wire__ProblemKind",
   "wire",
-  7,
+  8,
   wire__problem_kind__enum_values_by_number,
-  7,
+  8,
   wire__problem_kind__enum_values_by_name,
   1,
   wire__problem_kind__value_ranges,
@@ -7737,6 +8872,42 @@ const ProtobufCEnumDescriptor wire__output__descriptor =
   wire__output__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
+static const ProtobufCEnumValue wire__notation__enum_values_by_number[6] =
+{
+  { "NOTATION_UNSPECIFIED", "WIRE__NOTATION__NOTATION_UNSPECIFIED", 0 },
+  { "NOTATION_GBNF", "WIRE__NOTATION__NOTATION_GBNF", 1 },
+  { "NOTATION_REGEX", "WIRE__NOTATION__NOTATION_REGEX", 2 },
+  { "NOTATION_JSON_SCHEMA", "WIRE__NOTATION__NOTATION_JSON_SCHEMA", 3 },
+  { "NOTATION_LITERAL", "WIRE__NOTATION__NOTATION_LITERAL", 4 },
+  { "NOTATION_TEXT", "WIRE__NOTATION__NOTATION_TEXT", 5 },
+};
+static const ProtobufCIntRange wire__notation__value_ranges[] = {
+{0, 0},{0, 6}
+};
+static const ProtobufCEnumValueIndex wire__notation__enum_values_by_name[6] =
+{
+  { "NOTATION_GBNF", 1 },
+  { "NOTATION_JSON_SCHEMA", 3 },
+  { "NOTATION_LITERAL", 4 },
+  { "NOTATION_REGEX", 2 },
+  { "NOTATION_TEXT", 5 },
+  { "NOTATION_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__notation__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.Notation",
+  "Notation",
+  "Wire__Notation",
+  "wire",
+  6,
+  wire__notation__enum_values_by_number,
+  6,
+  wire__notation__enum_values_by_name,
+  1,
+  wire__notation__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
 static const ProtobufCEnumValue wire__finish_reason__enum_values_by_number[5] =
 {
   { "FINISH_REASON_UNSPECIFIED", "WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED", 0 },
@@ -7807,5 +8978,37 @@ const ProtobufCEnumDescriptor wire__job_phase__descriptor =
   wire__job_phase__enum_values_by_name,
   1,
   wire__job_phase__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__key_scope__enum_values_by_number[4] =
+{
+  { "KEY_SCOPE_UNSPECIFIED", "WIRE__KEY_SCOPE__KEY_SCOPE_UNSPECIFIED", 0 },
+  { "KEY_SCOPE_WATCH", "WIRE__KEY_SCOPE__KEY_SCOPE_WATCH", 1 },
+  { "KEY_SCOPE_USE", "WIRE__KEY_SCOPE__KEY_SCOPE_USE", 2 },
+  { "KEY_SCOPE_ADMIN", "WIRE__KEY_SCOPE__KEY_SCOPE_ADMIN", 3 },
+};
+static const ProtobufCIntRange wire__key_scope__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex wire__key_scope__enum_values_by_name[4] =
+{
+  { "KEY_SCOPE_ADMIN", 3 },
+  { "KEY_SCOPE_UNSPECIFIED", 0 },
+  { "KEY_SCOPE_USE", 2 },
+  { "KEY_SCOPE_WATCH", 1 },
+};
+const ProtobufCEnumDescriptor wire__key_scope__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.KeyScope",
+  "KeyScope",
+  "Wire__KeyScope",
+  "wire",
+  4,
+  wire__key_scope__enum_values_by_number,
+  4,
+  wire__key_scope__enum_values_by_name,
+  1,
+  wire__key_scope__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

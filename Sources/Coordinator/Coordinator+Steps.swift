@@ -24,12 +24,17 @@ extension Coordinator {
     func pump() {
         guard let plan = assembly.plan, !isTakingOver else { return }
         scheduler?.change(router.takeChanges())
-        while let step = scheduler?.next() {
+        while let next = scheduler?.next() {
+            let (step, stuck) = masked(next)
             let frames = Message.step(step).encode()
             sentAt[step.number] = clock.now
             for place in plan.allPlaces {
                 guard let contact = members[place.worker]?.contact else { continue }
                 servers[contact.server].send(to: contact.peer, frames)
+            }
+            for (sequence, problem) in stuck {
+                fail(sequence, problem)
+                end(sequence)
             }
         }
     }

@@ -10,6 +10,15 @@ public struct Drawing: Hashable, Sendable {
     public var heldUntil: Int
     /// What stands before the first token that is drawn; only with that one, and only where penalties need it.
     public var past: Past?
+    /// Which tokens may be drawn at positions from `maskedFrom` on, one mask for each; anything may where there is none.
+    public var masks: [TokenMask] = []
+    /// The position of the first mask.
+    public var maskedFrom = 0
+
+    /// The mask of a position, if it has one.
+    public func mask(at position: Int) -> TokenMask? {
+        masks.indices.contains(position - maskedFrom) ? masks[position - maskedFrom] : nil
+    }
 
     /// Draws with `options`, and holds nothing back unless said otherwise.
     public init(

@@ -84,12 +84,15 @@ public struct GenerationOptions: Hashable, Sendable {
     public var promptLogprobs: Int?
     /// Nothing is generated; the prompt's embedding is the answer.
     public var embedding: Embedding?
+    /// What the answer must look like; nil when it may be anything.
+    public var grammar: AnswerGrammar?
 
     /// Greedy, to the end of the context, unless said otherwise.
     public init(
         sampling: SamplingOptions = SamplingOptions(), maxTokens: Int? = nil, stop: [String] = [],
         ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true, attention: AttentionMode = .exact,
-        stopTokenIDs: [TokenID] = [], minTokens: Int = 0, promptLogprobs: Int? = nil, embedding: Embedding? = nil
+        stopTokenIDs: [TokenID] = [], minTokens: Int = 0, promptLogprobs: Int? = nil, embedding: Embedding? = nil,
+        grammar: AnswerGrammar? = nil
     ) {
         self.sampling = sampling
         self.maxTokens = maxTokens
@@ -101,6 +104,7 @@ public struct GenerationOptions: Hashable, Sendable {
         self.minTokens = minTokens
         self.promptLogprobs = promptLogprobs
         self.embedding = embedding
+        self.grammar = grammar
     }
 }
 

@@ -57,7 +57,7 @@ struct PastTokens {
 extension Drawing {
     /// Whether a token at `position` is drawn from other logits than the model's.
     func changesLogits(at position: Int) -> Bool {
-        !options.logitBias.isEmpty || options.hasPenalties || holdsBack(at: position)
+        !options.logitBias.isEmpty || options.hasPenalties || holdsBack(at: position) || mask(at: position) != nil
     }
 
     private func holdsBack(at position: Int) -> Bool { position < heldUntil && !heldBack.isEmpty }
@@ -73,5 +73,18 @@ extension Drawing {
             }
         }
         past?.penalise(logits, first: first, options)
+        if let mask = mask(at: position) { mask.forbid(logits, first: first) }
+    }
+}
+
+extension TokenMask {
+    /// Takes every chance from tokens that may not be drawn; the first of `logits` is token `first`.
+    fileprivate func forbid(_ logits: UnsafeMutableBufferPointer<Float>, first: Int) {
+        let words = words
+        for index in logits.indices {
+            let token = first + index
+            let isPermitted = token >> 6 < words.count && words[token >> 6] >> UInt64(token & 63) & 1 != 0
+            if !isPermitted { logits[index] = -.infinity }
+        }
     }
 }

@@ -15,7 +15,7 @@ enum ChatRoute {
         // The newer name wins; both mean the same here, where nothing is thought in secret.
         let newer = try fields.int("max_completion_tokens", in: 1...Int.max)
         let maxTokens = try fields.int("max_tokens", in: 1...Int.max)
-        let options = try SamplingFields.options(
+        var options = try SamplingFields.options(
             fields, model: model, maxTokens: newer ?? maxTokens, logprobs: wantsLogprobs ? top ?? 0 : nil)
         let copies = try SamplingFields.copies(fields)
         let streaming = try StreamFields(fields)
@@ -31,6 +31,8 @@ enum ChatRoute {
             }
             opening = .text(last.content ?? "")
         }
+        options.grammar = try tools.grammar(
+            content: try GrammarFields.grammar(fields), lead: opening == .turn ? model.answerLead : "")
         let prompt = try model.chatPrompt(messages, tools: tools.shown, opening: opening)
         try model.check(prompt, param: "messages")
         let plan = AnswerBuilder.Plan(
@@ -38,7 +40,7 @@ enum ChatRoute {
             callLimit: tools.callLimit, stops: options.stop)
         return GenerationRequest(
             prompts: [prompt], copies: copies, options: options, streaming: streaming, plan: plan
-        ) { job in
+        ) { [options] job in
             ChatShape(
                 head: model.head(id: "chatcmpl-\(job)", streaming: streaming, attention: options.attention),
                 model: model, copies: copies, wantsLogprobs: wantsLogprobs)

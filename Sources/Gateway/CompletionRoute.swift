@@ -18,6 +18,7 @@ enum CompletionRoute {
         // Nothing may be generated where the prompt itself is the answer.
         let maxTokens = try fields.int("max_tokens", in: (echoes ? 0 : 1)...Int.max) ?? defaultMaxTokens
         var options = try SamplingFields.options(fields, model: model, maxTokens: maxTokens, logprobs: logprobs)
+        options.grammar = try GrammarFields.grammar(fields)
         if echoes { options.promptLogprobs = logprobs ?? (maxTokens == 0 ? 0 : nil) }
         let copies = try SamplingFields.copies(fields)
         let streaming = try StreamFields(fields)

@@ -1,4 +1,4 @@
-import Tokenization
+import Core
 
 /// A JSON object whose fields are read with their types and ranges checked.
 ///

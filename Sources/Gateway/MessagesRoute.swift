@@ -10,10 +10,11 @@ enum MessagesRoute {
         guard let maxTokens = try fields.int("max_tokens", in: 1...Int.max) else {
             throw APIError.field("max_tokens", "max_tokens: missing; expected a number of tokens", code: "missing")
         }
-        let options = try SamplingFields.options(
+        var options = try SamplingFields.options(
             fields, model: model, maxTokens: maxTokens, logprobs: nil, stopKey: "stop_sequences")
         let streaming = try StreamFields(fields)
-        let (prompt, plan) = try prompt(fields, model: model, stops: options.stop)
+        let (prompt, plan, grammar) = try prompt(fields, model: model, stops: options.stop)
+        options.grammar = grammar
         return GenerationRequest(prompts: [prompt], options: options, streaming: streaming, plan: plan) { job in
             MessagesShape(id: "msg_\(job)", model: model.card.name, promptTokens: prompt.count)
         }
@@ -28,7 +29,7 @@ enum MessagesRoute {
 
     private static func prompt(
         _ fields: Fields, model: ServedModel, stops: [String]
-    ) throws -> ([TokenID], AnswerBuilder.Plan) {
+    ) throws -> ([TokenID], AnswerBuilder.Plan, AnswerGrammar?) {
         let tools = try tools(fields)
         var messages = try MessagesInput.messages(fields)
         var opening = tools.opening
@@ -49,7 +50,8 @@ enum MessagesRoute {
         let plan = AnswerBuilder.Plan(
             model: model, reader: model.tokenizer.template.reader(tools: tools.shown, opening: opening),
             callLimit: tools.callLimit, stops: stops)
-        return (prompt, plan)
+        let grammar = try tools.grammar(content: nil, lead: opening == .turn ? model.answerLead : "")
+        return (prompt, plan, grammar)
     }
 
     /// Tools of the client's own, in OpenAI's form: that is what templates show to models.

@@ -9,9 +9,10 @@ enum ResponsesRoute {
         try model.check(fields)
         try refuseUnsupported(fields)
         let maxTokens = try fields.int("max_output_tokens", in: 1...Int.max)
-        let options = try SamplingFields.options(fields, model: model, maxTokens: maxTokens, logprobs: nil)
-        let streaming = try StreamFields(fields)
         let tools = try tools(fields)
+        var options = try SamplingFields.options(fields, model: model, maxTokens: maxTokens, logprobs: nil)
+        options.grammar = try tools.grammar(content: try GrammarFields.textFormat(fields), lead: model.answerLead)
+        let streaming = try StreamFields(fields)
         let messages = try ResponsesInput.messages(fields)
         let prompt = try model.chatPrompt(messages, tools: tools.shown, opening: tools.opening)
         try model.check(prompt, param: "input")
@@ -41,11 +42,6 @@ enum ResponsesRoute {
         if try fields.bool("background") ?? false {
             throw APIError.unsupported("background", "background: not supported; send the request to /v1/jobs instead")
         }
-        if let format = try fields.object("text")?.object("format"), let type = try format.string("type"),
-            type != "text"
-        {
-            throw APIError.unsupported("text.format", "text.format: only text is supported, found \(type)")
-        }
         if let object = fields.value("metadata"), object.members == nil {
             throw fields.wrong("metadata", "an object", object)
         }
@@ -62,6 +58,7 @@ enum ResponsesRoute {
                 "type": .string("function"),
                 "function": .record([
                     "name": tool["name"], "description": tool["description"], "parameters": tool["parameters"],
+                    "strict": tool["strict"],
                 ]),
             ])
         }

@@ -9,7 +9,6 @@ enum SamplingFields {
     static func options(
         _ fields: Fields, model: ServedModel, maxTokens: Int?, logprobs: Int?, stopKey: String = "stop"
     ) throws(APIError) -> GenerationOptions {
-        try refuseUnsupported(fields)
         let topP = try fields.number("top_p", in: 0...1) ?? 1
         guard topP > 0 else { throw .field("top_p", "top_p: expected a number above 0, up to 1, found 0") }
         let penalty = try fields.number("repetition_penalty", in: 0...100) ?? 1
@@ -111,12 +110,5 @@ enum SamplingFields {
             bias[token] = Float(amount)
         }
         return bias
-    }
-
-    /// Fields that would change the answer, had they been obeyed: to ignore them would be a wrong answer.
-    private static func refuseUnsupported(_ fields: Fields) throws(APIError) {
-        if let format = try fields.object("response_format"), let type = try format.string("type"), type != "text" {
-            throw .unsupported("response_format", "response_format: only text is supported, found \(type)")
-        }
     }
 }

@@ -21,10 +21,13 @@ struct ToolWishes: Sendable {
     let opening: AssistantOpening
     /// At most so many calls are passed on.
     let callLimit: Int
+    /// Whether the model must call one of several, the name included.
+    let choosesCall: Bool
 
     /// What `choice` makes of tools that were checked.
     init(_ tools: [JSONValue], choice: Choice, parallel: Bool) throws(APIError) {
         callLimit = parallel ? Int.max : 1
+        choosesCall = choice == .required && Self.names(tools).count > 1
         switch choice {
         case .auto:
             shown = tools
@@ -37,13 +40,8 @@ struct ToolWishes: Sendable {
             guard let name = names.first else {
                 throw .field("tool_choice", "tool_choice: a call is required, but there are no tools")
             }
-            guard names.count == 1 else {
-                throw .unsupported(
-                    "tool_choice",
-                    "tool_choice: required is supported with one tool, found \(names.count); name the function to call")
-            }
             shown = tools
-            opening = .call(name)
+            opening = names.count == 1 ? .call(name) : .turn
         case .named(let name):
             guard Self.names(tools).contains(name) else {
                 throw .field("tool_choice", "tool_choice: there is no tool called \(name)")

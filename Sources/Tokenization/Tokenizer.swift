@@ -104,7 +104,7 @@ public struct Tokenizer: Sendable {
     public func bytes(of token: TokenID) -> [UInt8] { Array(vocabulary[token]) }
 
     /// The bytes that a token adds to a text: none for special, end-of-sequence and unknown tokens.
-    func textBytes(of token: TokenID) -> ArraySlice<UInt8> {
+    public func textBytes(of token: TokenID) -> ArraySlice<UInt8> {
         switch vocabulary.kind(of: token) {
         case .absent, .special: []
         case .normal, .literal: stopTokens.contains(token) ? [] : vocabulary[token]

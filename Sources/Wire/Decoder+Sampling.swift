@@ -47,11 +47,13 @@ extension Decoder {
                 past = Past(
                     prompt: try tokens(placed.pointee.prompt), generated: try tokens(placed.pointee.generated))
             }
-            return .sample(
-                Drawing(
-                    try sampling(the(segment.sampling)), promptTokens: try count(segment.prompt_tokens),
-                    heldBack: try ids(segment.held_back, count: segment.n_held_back),
-                    heldUntil: try count(segment.held_until), past: past))
+            var drawing = Drawing(
+                try sampling(the(segment.sampling)), promptTokens: try count(segment.prompt_tokens),
+                heldBack: try ids(segment.held_back, count: segment.n_held_back),
+                heldUntil: try count(segment.held_until), past: past)
+            drawing.masks = try masks(segment)
+            drawing.maskedFrom = try count(segment.masked_from)
+            return .sample(drawing)
         default: throw Problem.invalid("message: output number \(segment.output.rawValue) is not known to this release")
         }
     }

@@ -4,7 +4,9 @@ import Core
 /// The payloads between worker and coordinator.
 extension Decoder {
     func problem(_ problem: Wire__Problem) throws -> Problem {
-        Problem(try ours(problem.kind, in: Problem.Kind.wire, what: "problem"), try text(problem.message))
+        var made = Problem(try ours(problem.kind, in: Problem.Kind.wire, what: "problem"), try text(problem.message))
+        made.retryAfter = problem.retry_after_seconds == 0 ? nil : Int(problem.retry_after_seconds)
+        return made
     }
 
     func workerHello(_ hello: Wire__WorkerHello) throws -> WorkerHello {

@@ -24,6 +24,8 @@ extension Encoder {
         made.pointee.prompt = blob(words: request.prompt)
         made.pointee.options = generation(request.options)
         made.pointee.ends_with_client = request.endsWithClient ? 1 : 0
+        made.pointee.owner = arena.place(text: request.owner)
+        made.pointee.tag = arena.place(text: request.tag)
         return made
     }
 
@@ -43,6 +45,9 @@ extension Encoder {
         made.pointee.has_prompt_logprobs = options.promptLogprobs == nil ? 0 : 1
         made.pointee.prompt_logprobs = UInt32(clamping: options.promptLogprobs ?? 0)
         if let wanted = options.embedding { made.pointee.embedding = embedding(wanted) }
+        let alternatives = options.grammar?.alternatives ?? []
+        made.pointee.n_grammar = alternatives.count
+        made.pointee.grammar = arena.place(alternatives.map { alternative($0) })
         return made
     }
 
@@ -129,6 +134,10 @@ extension Encoder {
         made.pointee.accepted = state.accepted
         made.pointee.timings = timings(state.timings)
         made.pointee.is_sparse = state.attention == .sparse ? 1 : 0
+        made.pointee.owner = arena.place(text: state.owner)
+        made.pointee.queue_position = UInt64(clamping: state.queuePosition ?? 0)
+        made.pointee.has_seconds_to_start = state.secondsToStart == nil ? 0 : 1
+        made.pointee.seconds_to_start = state.secondsToStart ?? 0
         return made
     }
 

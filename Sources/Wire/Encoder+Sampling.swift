@@ -49,6 +49,9 @@ extension Encoder {
                 placed.pointee.generated = blob(words: past.generated)
                 made.pointee.past = placed
             }
+            made.pointee.n_masks = drawing.masks.count
+            made.pointee.masks = arena.place(drawing.masks.map { mask($0) })
+            made.pointee.masked_from = UInt64(clamping: drawing.maskedFrom)
         }
         if let wanted = segment.scoring {
             let scoring = arena.new(wire__scoring__init)

@@ -8,6 +8,7 @@ extension Encoder {
         made.pointee.kind = wireValue(
             problem.kind, in: Problem.Kind.wire, unspecified: WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED)
         made.pointee.message = arena.place(text: problem.message)
+        made.pointee.retry_after_seconds = UInt32(clamping: problem.retryAfter ?? 0)
         return made
     }
 

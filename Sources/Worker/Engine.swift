@@ -32,6 +32,8 @@ final class Engine: Sendable {
         var cache: String?
         var disk: DiskRoom?
         var spillFolder: String?
+        /// Folders for packed weights, the best first.
+        var packedFolders: [String] = []
         var send: @Sendable (Message) -> Void
         var log: @Sendable (String) -> Void
     }
@@ -198,6 +200,7 @@ private struct StepLoop {
 
     private mutating func announce(_ assignment: Assignment, _ stage: Stage?) {
         guard let described = stage ?? loaded?.stage else { return }
+        if let stage { try? SliceLoader(parts: parts).keep(stage, assignment) }
         next = (assignment, stage)
         parts.send(
             .ready(
@@ -256,7 +259,9 @@ private struct StepLoop {
             // The old weights go first: there may be no room for both.
             loaded?.stage.store?.close()
             loaded = nil
-            let stage = try SliceLoader(parts: parts).stage(assignment)
+            let loader = SliceLoader(parts: parts)
+            let stage = try loader.stage(assignment)
+            try loader.keep(stage, assignment)
             let description = try ModelDescription(decoding: assignment.modelDescription)
             loaded = Loaded(
                 assignment: assignment, configuration: description.configuration, stage: stage,

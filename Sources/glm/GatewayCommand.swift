@@ -20,8 +20,10 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(help: "The gateway's key file, or the folder that `glm keys make` wrote.")
     var keys: String?
 
-    @Flag(help: "Listen for HTTP where others can reach it; the interface has no keys yet.")
+    @Flag(help: "Let everybody in where others can reach it, though there are no API keys.")
     var insecure = false
+
+    @OptionGroup var web: WebOptions
 
     @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
     var config: String?
@@ -39,8 +41,10 @@ struct GatewayCommand: AsyncParsableCommand {
             security: try Self.security(keys ?? settings.string("keys"))
         ) { note($0) }
         defer { link.close() }
-        let gateway = try Gateway(
-            settings: Gateway.Settings(listen: listen, insecure: isInsecure), service: link)
+        raiseDescriptorLimit()
+        let gateway = Gateway(
+            settings: Gateway.Settings(listen: listen, insecure: isInsecure, origins: try web.origins(settings)),
+            service: link)
         try await gateway.run { note("listening at http://\($0)") }
     }
 

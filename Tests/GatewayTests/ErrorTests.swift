@@ -78,7 +78,7 @@ struct ErrorTests {
             body: #"{\#(hi),"stream_options":{"include_usage":1}}"#, param: "stream_options.include_usage",
             code: "invalid_type"),
         Wrong(
-            body: #"{\#(hi),"response_format":{"type":"json_object"}}"#, param: "response_format",
+            body: #"{\#(hi),"response_format":{"type":"yaml"}}"#, param: "response_format",
             code: "unsupported_value"),
         Wrong(body: #"{\#(hi),"tools":["x"]}"#, param: "tools", code: "invalid_type"),
         Wrong(body: #"{\#(hi),"tools":[{}]}"#, param: "tools", code: "missing"),

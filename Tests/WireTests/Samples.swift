@@ -98,6 +98,7 @@ enum Samples {
                     Segment(
                         sequence: SequenceID(6), start: 3, tokens: [4, 5], output: .sample(Drawing(past: Past())),
                         scoring: Segment.Scoring(targets: [5], alternatives: 4)),
+                    Segment(sequence: SequenceID(9), start: 3, tokens: [4], output: .sample(masked)),
                     Segment(sequence: SequenceID(7), start: 0, tokens: [4], output: .embed(.mean, goesOn: true)),
                     Segment(sequence: SequenceID(8), start: 0, tokens: [4], output: .embed(.last, goesOn: false)),
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
@@ -113,12 +114,18 @@ enum Samples {
     static let job = JobID("job-17")
     static let progress = PrefillProgress(tokens: 9, total: 10, cached: 4, tokensPerSecond: 2.5, secondsLeft: 0.5)
     static let jobStates: [JobState] = [
-        JobState(id: job, phase: .queued, prefill: PrefillProgress(total: 10), accepted: 1_700_000_000.25),
+        JobState(
+            id: job, phase: .queued, prefill: PrefillProgress(total: 10), accepted: 1_700_000_000.25, owner: "k7",
+            queuePosition: 3, secondsToStart: 12.5),
         JobState(
             id: JobID("job-18"), phase: .failed, prefill: progress, tokens: [1, 2],
             text: "caf\u{e9}\0",
             finish: .error, problem: problem, accepted: 0, timings: timings, attention: .sparse),
     ]
+
+    static let record = Record(
+        Record.Name("file", "file-1"), owner: "", created: 1_700_000_000.25, text: "{\"caf\u{e9}\":0}",
+        data: [0, 1, 255])
 
     static let fromGateways: [Message] = [
         .gatewayHello(name: "gw"),
@@ -130,20 +137,49 @@ enum Samples {
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
                     reusesPrefix: false, attention: .sparse, stopTokenIDs: [7, 9], minTokens: 12, promptLogprobs: 0,
-                    embedding: .last),
-                endsWithClient: true)),
+                    embedding: .last, grammar: grammar),
+                endsWithClient: true, owner: "k7", tag: "batch_1/17")),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
         .status(request: .max), .scale(request: 8, Layout(stages: 2, ranks: 3)), .scale(request: 9, nil),
-        .drain(request: 10, WorkerID("ada")),
+        .drain(request: 10, WorkerID("ada")), .keys(request: 11), .keep(request: 12, record),
+        .record(request: 13, record.name, withData: true), .records(request: 14, Record.Name("file", "file-")),
+        .forget(request: 15, record.name),
     ]
+
+    /// Every notation.
+    private static let grammar = AnswerGrammar(
+        AnswerGrammar.Notation.allCases.map { .init(lead: "ein\n\0", notation: $0, rule: "{\"é\":1}") })
+
+    /// A mask of either form.
+    private static let masked: Drawing = {
+        var drawing = Drawing()
+        var few = TokenMask(count: 151_552)
+        for token: TokenID in [0, 63, 64, 151_551] { few.permit(token) }
+        var many = TokenMask(count: 70)
+        for token: TokenID in 0..<69 { many.permit(token) }
+        drawing.masks = [few, many, TokenMask(count: 70)]
+        drawing.maskedFrom = 4
+        return drawing
+    }()
 
     static let toGateways: [Message] = [
         .modelIs(
             request: 1,
             ModelCard(name: "m", contextLength: 131_072, vocabularySize: 151_552, tokenizer: [1, 2, 3], digest: "d")),
-        .accepted(request: 2, job),
-        .problem(request: 2, problem),
+        .accepted(request: 2, job, isKept: true), .accepted(request: 3, job, isKept: false),
+        .problem(request: 2, problem), .problem(request: 2, .busy("100 jobs wait already", retryAfter: 7)),
+        .keysAre(
+            request: 11,
+            [
+                APIKey(
+                    id: "k7", name: "ci", hash: [UInt8](0..<32), scope: .admin,
+                    limits: APIKey.Limits(requestsPerMinute: 60, tokensPerMinute: nil, jobs: 4), created: 1.5,
+                    expires: 2.5, isRevoked: true, use: APIKey.Use(jobs: 1, promptTokens: 2, completionTokens: 3)),
+                APIKey(id: "k8", name: "", hash: [UInt8](0..<32), scope: .watch, created: 0),
+            ]), .keysAre(request: 11, []),
+        .recordsAre(request: 13, [record, Record(Record.Name("batch", "b"), owner: "k7", created: 0, text: "{}")]),
+        .recordsAre(request: 14, []),
         .event(request: 2, job, number: 0, .prefilled(progress)),
         .event(request: 2, job, number: 1, .token(top[0], text: "a\0b 你", top: top)),
         .event(

@@ -42,6 +42,7 @@ typedef struct Wire__Activate Wire__Activate;
 typedef struct Wire__Sampling Wire__Sampling;
 typedef struct Wire__Past Wire__Past;
 typedef struct Wire__Scoring Wire__Scoring;
+typedef struct Wire__Mask Wire__Mask;
 typedef struct Wire__Segment Wire__Segment;
 typedef struct Wire__Step Wire__Step;
 typedef struct Wire__PageRun Wire__PageRun;
@@ -55,6 +56,7 @@ typedef struct Wire__Drain Wire__Drain;
 typedef struct Wire__Job Wire__Job;
 typedef struct Wire__ModelCard Wire__ModelCard;
 typedef struct Wire__GenerationOptions Wire__GenerationOptions;
+typedef struct Wire__GrammarAlternative Wire__GrammarAlternative;
 typedef struct Wire__JobRequest Wire__JobRequest;
 typedef struct Wire__Usage Wire__Usage;
 typedef struct Wire__Timings Wire__Timings;
@@ -69,6 +71,11 @@ typedef struct Wire__JobList Wire__JobList;
 typedef struct Wire__Member Wire__Member;
 typedef struct Wire__KvUse Wire__KvUse;
 typedef struct Wire__ClusterStatus Wire__ClusterStatus;
+typedef struct Wire__ApiKey Wire__ApiKey;
+typedef struct Wire__KeyList Wire__KeyList;
+typedef struct Wire__Record Wire__Record;
+typedef struct Wire__RecordName Wire__RecordName;
+typedef struct Wire__RecordList Wire__RecordList;
 
 
 /* --- enums --- */
@@ -80,7 +87,8 @@ typedef enum _Wire__ProblemKind {
   WIRE__PROBLEM_KIND__PROBLEM_KIND_REFUSED = 3,
   WIRE__PROBLEM_KIND__PROBLEM_KIND_UNAVAILABLE = 4,
   WIRE__PROBLEM_KIND__PROBLEM_KIND_CANCELLED = 5,
-  WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED = 6
+  WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED = 6,
+  WIRE__PROBLEM_KIND__PROBLEM_KIND_BUSY = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__PROBLEM_KIND)
 } Wire__ProblemKind;
 typedef enum _Wire__WeightType {
@@ -120,6 +128,15 @@ typedef enum _Wire__Output {
   WIRE__OUTPUT__OUTPUT_EMBED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__OUTPUT)
 } Wire__Output;
+typedef enum _Wire__Notation {
+  WIRE__NOTATION__NOTATION_UNSPECIFIED = 0,
+  WIRE__NOTATION__NOTATION_GBNF = 1,
+  WIRE__NOTATION__NOTATION_REGEX = 2,
+  WIRE__NOTATION__NOTATION_JSON_SCHEMA = 3,
+  WIRE__NOTATION__NOTATION_LITERAL = 4,
+  WIRE__NOTATION__NOTATION_TEXT = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__NOTATION)
+} Wire__Notation;
 typedef enum _Wire__FinishReason {
   WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED = 0,
   WIRE__FINISH_REASON__FINISH_REASON_STOP = 1,
@@ -138,6 +155,13 @@ typedef enum _Wire__JobPhase {
   WIRE__JOB_PHASE__JOB_PHASE_CANCELLED = 6
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__JOB_PHASE)
 } Wire__JobPhase;
+typedef enum _Wire__KeyScope {
+  WIRE__KEY_SCOPE__KEY_SCOPE_UNSPECIFIED = 0,
+  WIRE__KEY_SCOPE__KEY_SCOPE_WATCH = 1,
+  WIRE__KEY_SCOPE__KEY_SCOPE_USE = 2,
+  WIRE__KEY_SCOPE__KEY_SCOPE_ADMIN = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KEY_SCOPE)
+} Wire__KeyScope;
 
 /* --- messages --- */
 
@@ -184,6 +208,11 @@ typedef enum {
   WIRE__ENVELOPE__BODY_STATUS = 57,
   WIRE__ENVELOPE__BODY_SCALE = 58,
   WIRE__ENVELOPE__BODY_DRAIN = 59,
+  WIRE__ENVELOPE__BODY_KEYS = 100,
+  WIRE__ENVELOPE__BODY_KEEP = 101,
+  WIRE__ENVELOPE__BODY_RECORD = 102,
+  WIRE__ENVELOPE__BODY_RECORDS = 103,
+  WIRE__ENVELOPE__BODY_FORGET = 104,
   WIRE__ENVELOPE__BODY_MODEL_IS = 70,
   WIRE__ENVELOPE__BODY_ACCEPTED = 71,
   WIRE__ENVELOPE__BODY_PROBLEM = 72,
@@ -192,7 +221,9 @@ typedef enum {
   WIRE__ENVELOPE__BODY_DONE = 75,
   WIRE__ENVELOPE__BODY_JOB_LIST = 76,
   WIRE__ENVELOPE__BODY_JOB_IS = 77,
-  WIRE__ENVELOPE__BODY_STATUS_IS = 78
+  WIRE__ENVELOPE__BODY_STATUS_IS = 78,
+  WIRE__ENVELOPE__BODY_KEYS_ARE = 110,
+  WIRE__ENVELOPE__BODY_RECORDS_ARE = 111
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__ENVELOPE__BODY__CASE)
 } Wire__Envelope__BodyCase;
 
@@ -244,6 +275,11 @@ struct  Wire__Envelope
     Wire__Nothing *status;
     Wire__Layout *scale;
     Wire__Drain *drain;
+    Wire__Nothing *keys;
+    Wire__Record *keep;
+    Wire__RecordName *record;
+    Wire__RecordName *records;
+    Wire__RecordName *forget;
     /*
      * coordinator -> gateway
      */
@@ -256,6 +292,8 @@ struct  Wire__Envelope
     Wire__JobList *job_list;
     Wire__JobState *job_is;
     Wire__ClusterStatus *status_is;
+    Wire__KeyList *keys_are;
+    Wire__RecordList *records_are;
   };
 };
 #define WIRE__ENVELOPE__INIT \
@@ -277,10 +315,14 @@ struct  Wire__Problem
   ProtobufCMessage base;
   Wire__ProblemKind kind;
   char *message;
+  /*
+   * When to try again; 0 where that is not known.
+   */
+  uint32_t retry_after_seconds;
 };
 #define WIRE__PROBLEM__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__problem__descriptor) \
-    , WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED, (char *)protobuf_c_empty_string }
+    , WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Wire__Range
@@ -672,6 +714,30 @@ struct  Wire__Scoring
     , 0,NULL, 0 }
 
 
+/*
+ * Which tokens may be drawn, in the shorter of two forms.
+ */
+struct  Wire__Mask
+{
+  ProtobufCMessage base;
+  /*
+   * Of the vocabulary.
+   */
+  uint64_t count;
+  /*
+   * uint64, a bit for each token, the lowest id in the lowest bit.
+   */
+  Wire__Blob *bits;
+  /*
+   * int32, those that may be drawn.
+   */
+  Wire__Blob *permitted;
+};
+#define WIRE__MASK__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__mask__descriptor) \
+    , 0, NULL, NULL }
+
+
 struct  Wire__Segment
 {
   ProtobufCMessage base;
@@ -701,10 +767,16 @@ struct  Wire__Segment
    * Whether the embedding goes on with the next segment.
    */
   protobuf_c_boolean embedding_goes_on;
+  /*
+   * Which tokens may be drawn at positions from `masked_from` on.
+   */
+  size_t n_masks;
+  Wire__Mask **masks;
+  uint64_t masked_from;
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL, 0 }
 
 
 struct  Wire__Step
@@ -850,10 +922,14 @@ struct  Wire__Job
 {
   ProtobufCMessage base;
   char *job;
+  /*
+   * In `accepted`: whether the job goes on when the coordinator is started again.
+   */
+  protobuf_c_boolean is_kept;
 };
 #define WIRE__JOB__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Wire__ModelCard
@@ -905,10 +981,30 @@ struct  Wire__GenerationOptions
    * Unspecified: none, the job generates.
    */
   Wire__Embedding embedding;
+  /*
+   * What the answer must look like; none: anything.
+   */
+  size_t n_grammar;
+  Wire__GrammarAlternative **grammar;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0,NULL }
+
+
+/*
+ * One of the texts that an answer can be: what it begins with, and a rule for the rest.
+ */
+struct  Wire__GrammarAlternative
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData lead;
+  Wire__Notation notation;
+  ProtobufCBinaryData rule;
+};
+#define WIRE__GRAMMAR_ALTERNATIVE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__grammar_alternative__descriptor) \
+    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL} }
 
 
 struct  Wire__JobRequest
@@ -920,10 +1016,18 @@ struct  Wire__JobRequest
   Wire__Blob *prompt;
   Wire__GenerationOptions *options;
   protobuf_c_boolean ends_with_client;
+  /*
+   * The API key's id, or nothing.
+   */
+  char *owner;
+  /*
+   * Asking for the same tag twice makes one job; nothing: no tag.
+   */
+  char *tag;
 };
 #define WIRE__JOB_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_request__descriptor) \
-    , NULL, NULL, 0 }
+    , NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Wire__Usage
@@ -1033,7 +1137,7 @@ struct  Wire__JobEvent
   ProtobufCMessage base;
   char *job;
   /*
-   * Counts the job's events from 0.
+   * Counts the job's events from 0, the progress of its prompt left out: that has the number of what follows.
    */
   uint64_t number;
   Wire__JobEvent__EventCase event_case;
@@ -1077,10 +1181,17 @@ struct  Wire__JobState
    * Whether its tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  char *owner;
+  /*
+   * 1 is the next; 0: does not wait.
+   */
+  uint64_t queue_position;
+  protobuf_c_boolean has_seconds_to_start;
+  double seconds_to_start;
 };
 #define WIRE__JOB_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_state__descriptor) \
-    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 struct  Wire__JobList
@@ -1168,6 +1279,90 @@ struct  Wire__ClusterStatus
 #define WIRE__CLUSTER_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__cluster_status__descriptor) \
     , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0, NULL }
+
+
+/*
+ * An API key, without the key.
+ */
+struct  Wire__ApiKey
+{
+  ProtobufCMessage base;
+  char *id;
+  char *name;
+  ProtobufCBinaryData hash;
+  Wire__KeyScope scope;
+  /*
+   * 0 is no limit.
+   */
+  uint64_t requests_per_minute;
+  uint64_t tokens_per_minute;
+  uint64_t jobs;
+  double created;
+  protobuf_c_boolean has_expires;
+  double expires;
+  protobuf_c_boolean is_revoked;
+  uint64_t used_jobs;
+  uint64_t used_prompt_tokens;
+  uint64_t used_completion_tokens;
+};
+#define WIRE__API_KEY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__api_key__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL}, WIRE__KEY_SCOPE__KEY_SCOPE_UNSPECIFIED, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Wire__KeyList
+{
+  ProtobufCMessage base;
+  size_t n_keys;
+  Wire__ApiKey **keys;
+};
+#define WIRE__KEY_LIST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__key_list__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * What a gateway has kept: a file, a batch.
+ */
+struct  Wire__Record
+{
+  ProtobufCMessage base;
+  char *kind;
+  char *id;
+  char *owner;
+  double created;
+  ProtobufCBinaryData text;
+  Wire__Blob *data;
+};
+#define WIRE__RECORD__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__record__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, {0,NULL}, NULL }
+
+
+struct  Wire__RecordName
+{
+  ProtobufCMessage base;
+  char *kind;
+  /*
+   * For `records` what ids begin with.
+   */
+  char *id;
+  protobuf_c_boolean with_data;
+};
+#define WIRE__RECORD_NAME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__record_name__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+struct  Wire__RecordList
+{
+  ProtobufCMessage base;
+  size_t n_records;
+  Wire__Record **records;
+};
+#define WIRE__RECORD_LIST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__record_list__descriptor) \
+    , 0,NULL }
 
 
 /* Wire__Blob methods */
@@ -1683,6 +1878,25 @@ Wire__Scoring *
 void   wire__scoring__free_unpacked
                      (Wire__Scoring *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Mask methods */
+void   wire__mask__init
+                     (Wire__Mask         *message);
+size_t wire__mask__get_packed_size
+                     (const Wire__Mask   *message);
+size_t wire__mask__pack
+                     (const Wire__Mask   *message,
+                      uint8_t             *out);
+size_t wire__mask__pack_to_buffer
+                     (const Wire__Mask   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Mask *
+       wire__mask__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__mask__free_unpacked
+                     (Wire__Mask *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__Segment methods */
 void   wire__segment__init
                      (Wire__Segment         *message);
@@ -1929,6 +2143,25 @@ Wire__GenerationOptions *
                       const uint8_t       *data);
 void   wire__generation_options__free_unpacked
                      (Wire__GenerationOptions *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__GrammarAlternative methods */
+void   wire__grammar_alternative__init
+                     (Wire__GrammarAlternative         *message);
+size_t wire__grammar_alternative__get_packed_size
+                     (const Wire__GrammarAlternative   *message);
+size_t wire__grammar_alternative__pack
+                     (const Wire__GrammarAlternative   *message,
+                      uint8_t             *out);
+size_t wire__grammar_alternative__pack_to_buffer
+                     (const Wire__GrammarAlternative   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__GrammarAlternative *
+       wire__grammar_alternative__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__grammar_alternative__free_unpacked
+                     (Wire__GrammarAlternative *message,
                       ProtobufCAllocator *allocator);
 /* Wire__JobRequest methods */
 void   wire__job_request__init
@@ -2196,6 +2429,101 @@ Wire__ClusterStatus *
 void   wire__cluster_status__free_unpacked
                      (Wire__ClusterStatus *message,
                       ProtobufCAllocator *allocator);
+/* Wire__ApiKey methods */
+void   wire__api_key__init
+                     (Wire__ApiKey         *message);
+size_t wire__api_key__get_packed_size
+                     (const Wire__ApiKey   *message);
+size_t wire__api_key__pack
+                     (const Wire__ApiKey   *message,
+                      uint8_t             *out);
+size_t wire__api_key__pack_to_buffer
+                     (const Wire__ApiKey   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__ApiKey *
+       wire__api_key__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__api_key__free_unpacked
+                     (Wire__ApiKey *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__KeyList methods */
+void   wire__key_list__init
+                     (Wire__KeyList         *message);
+size_t wire__key_list__get_packed_size
+                     (const Wire__KeyList   *message);
+size_t wire__key_list__pack
+                     (const Wire__KeyList   *message,
+                      uint8_t             *out);
+size_t wire__key_list__pack_to_buffer
+                     (const Wire__KeyList   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KeyList *
+       wire__key_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__key_list__free_unpacked
+                     (Wire__KeyList *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Record methods */
+void   wire__record__init
+                     (Wire__Record         *message);
+size_t wire__record__get_packed_size
+                     (const Wire__Record   *message);
+size_t wire__record__pack
+                     (const Wire__Record   *message,
+                      uint8_t             *out);
+size_t wire__record__pack_to_buffer
+                     (const Wire__Record   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Record *
+       wire__record__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__record__free_unpacked
+                     (Wire__Record *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__RecordName methods */
+void   wire__record_name__init
+                     (Wire__RecordName         *message);
+size_t wire__record_name__get_packed_size
+                     (const Wire__RecordName   *message);
+size_t wire__record_name__pack
+                     (const Wire__RecordName   *message,
+                      uint8_t             *out);
+size_t wire__record_name__pack_to_buffer
+                     (const Wire__RecordName   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__RecordName *
+       wire__record_name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__record_name__free_unpacked
+                     (Wire__RecordName *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__RecordList methods */
+void   wire__record_list__init
+                     (Wire__RecordList         *message);
+size_t wire__record_list__get_packed_size
+                     (const Wire__RecordList   *message);
+size_t wire__record_list__pack
+                     (const Wire__RecordList   *message,
+                      uint8_t             *out);
+size_t wire__record_list__pack_to_buffer
+                     (const Wire__RecordList   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__RecordList *
+       wire__record_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__record_list__free_unpacked
+                     (Wire__RecordList *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Wire__Blob_Closure)
@@ -2279,6 +2607,9 @@ typedef void (*Wire__Past_Closure)
 typedef void (*Wire__Scoring_Closure)
                  (const Wire__Scoring *message,
                   void *closure_data);
+typedef void (*Wire__Mask_Closure)
+                 (const Wire__Mask *message,
+                  void *closure_data);
 typedef void (*Wire__Segment_Closure)
                  (const Wire__Segment *message,
                   void *closure_data);
@@ -2317,6 +2648,9 @@ typedef void (*Wire__ModelCard_Closure)
                   void *closure_data);
 typedef void (*Wire__GenerationOptions_Closure)
                  (const Wire__GenerationOptions *message,
+                  void *closure_data);
+typedef void (*Wire__GrammarAlternative_Closure)
+                 (const Wire__GrammarAlternative *message,
                   void *closure_data);
 typedef void (*Wire__JobRequest_Closure)
                  (const Wire__JobRequest *message,
@@ -2360,6 +2694,21 @@ typedef void (*Wire__KvUse_Closure)
 typedef void (*Wire__ClusterStatus_Closure)
                  (const Wire__ClusterStatus *message,
                   void *closure_data);
+typedef void (*Wire__ApiKey_Closure)
+                 (const Wire__ApiKey *message,
+                  void *closure_data);
+typedef void (*Wire__KeyList_Closure)
+                 (const Wire__KeyList *message,
+                  void *closure_data);
+typedef void (*Wire__Record_Closure)
+                 (const Wire__Record *message,
+                  void *closure_data);
+typedef void (*Wire__RecordName_Closure)
+                 (const Wire__RecordName *message,
+                  void *closure_data);
+typedef void (*Wire__RecordList_Closure)
+                 (const Wire__RecordList *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -2371,8 +2720,10 @@ extern const ProtobufCEnumDescriptor    wire__weight_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
+extern const ProtobufCEnumDescriptor    wire__notation__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;
+extern const ProtobufCEnumDescriptor    wire__key_scope__descriptor;
 extern const ProtobufCMessageDescriptor wire__blob__descriptor;
 extern const ProtobufCMessageDescriptor wire__envelope__descriptor;
 extern const ProtobufCMessageDescriptor wire__nothing__descriptor;
@@ -2400,6 +2751,7 @@ extern const ProtobufCMessageDescriptor wire__activate__descriptor;
 extern const ProtobufCMessageDescriptor wire__sampling__descriptor;
 extern const ProtobufCMessageDescriptor wire__past__descriptor;
 extern const ProtobufCMessageDescriptor wire__scoring__descriptor;
+extern const ProtobufCMessageDescriptor wire__mask__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor wire__step__descriptor;
 extern const ProtobufCMessageDescriptor wire__page_run__descriptor;
@@ -2413,6 +2765,7 @@ extern const ProtobufCMessageDescriptor wire__drain__descriptor;
 extern const ProtobufCMessageDescriptor wire__job__descriptor;
 extern const ProtobufCMessageDescriptor wire__model_card__descriptor;
 extern const ProtobufCMessageDescriptor wire__generation_options__descriptor;
+extern const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_request__descriptor;
 extern const ProtobufCMessageDescriptor wire__usage__descriptor;
 extern const ProtobufCMessageDescriptor wire__timings__descriptor;
@@ -2427,6 +2780,11 @@ extern const ProtobufCMessageDescriptor wire__job_list__descriptor;
 extern const ProtobufCMessageDescriptor wire__member__descriptor;
 extern const ProtobufCMessageDescriptor wire__kv_use__descriptor;
 extern const ProtobufCMessageDescriptor wire__cluster_status__descriptor;
+extern const ProtobufCMessageDescriptor wire__api_key__descriptor;
+extern const ProtobufCMessageDescriptor wire__key_list__descriptor;
+extern const ProtobufCMessageDescriptor wire__record__descriptor;
+extern const ProtobufCMessageDescriptor wire__record_name__descriptor;
+extern const ProtobufCMessageDescriptor wire__record_list__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -54,7 +54,19 @@ extension Document {
     ]
 
     private static let model = ("model", Schema.text("The model that is served; it may be left out."))
-    private static let textFormat = Schema.object([("type", Schema.word("text"))])
+    private static let formats = Schema.word("text", "json_object", "json_schema")
+    private static let responseFormat = Schema.object([("type", formats), ("json_schema", Schema.object(namedSchema))])
+    private static let textFormat = Schema.object([("type", formats)] + namedSchema)
+    private static let namedSchema: Schema.Fields = [
+        ("name", Schema.text("Letters, digits, _ and -, 64 at most.")), ("schema", Schema.dictionary),
+        ("strict", Schema.bool),
+    ]
+    private static let forms: Schema.Fields = [
+        ("response_format", responseFormat), ("grammar", Schema.text("A grammar in GBNF.")),
+        ("regex", Schema.text("A regular expression that the whole answer matches.")),
+        ("guided_json", Schema.either(Schema.dictionary, Schema.string)), ("guided_regex", Schema.string),
+        ("guided_grammar", Schema.string), ("guided_choice", Schema.array(Schema.string, least: 1)),
+    ]
     private static let copies: Schema.Fields = [("n", Schema.int(1...128))]
     private static let tokens = Schema.array(Schema.int(0...Int(Int32.max)), least: 1)
     private static let texts = Schema.either(
@@ -123,9 +135,9 @@ extension Document {
                                     ("function", Schema.object([("name", Schema.string)], required: ["name"])),
                                 ], required: ["type", "function"]))
                     ),
-                    ("parallel_tool_calls", Schema.bool), ("response_format", textFormat),
+                    ("parallel_tool_calls", Schema.bool),
                     ("continue_final_message", Schema.bool),
-                ] + copies + sampling + streaming, required: ["messages"])
+                ] + forms + copies + sampling + streaming, required: ["messages"])
         ),
         (
             "CompletionRequest",
@@ -134,7 +146,7 @@ extension Document {
                     model, ("prompt", texts), ("max_tokens", Schema.int(from: 1)), ("stop", stop),
                     ("echo", Schema.bool),
                     ("logprobs", Schema.int(0...20)), ("best_of", Schema.int(1...128)),
-                ] + copies + sampling + streaming, required: ["prompt"])
+                ] + forms + copies + sampling + streaming, required: ["prompt"])
         ),
         (
             "ResponseRequest",
