@@ -18,6 +18,24 @@ extension Document {
         Operation(
             path: "/v1/jobs/{id}/events", method: "GET",
             summary: "A job's events from its beginning, or behind Last-Event-ID", media: ["text/event-stream"]),
+        Operation(
+            path: "/v1/files", method: "POST", summary: "Uploads a file for a batch, or a document", body: "Upload",
+            bodyMedia: "multipart/form-data", answer: "File"),
+        Operation(
+            path: "/v1/files", method: "GET", summary: "Files, newest first", query: ["purpose"], answer: "Files"),
+        Operation(path: "/v1/files/{id}", method: "GET", summary: "One file", answer: "File"),
+        Operation(path: "/v1/files/{id}", method: "DELETE", summary: "Forgets a file", answer: "Deleted"),
+        Operation(
+            path: "/v1/files/{id}/content", method: "GET", summary: "A file's bytes",
+            media: ["application/octet-stream"]),
+        Operation(
+            path: "/v1/batches", method: "POST", summary: "Many requests in one file, answered when there is time",
+            body: "BatchRequest", answer: "Batch"),
+        Operation(
+            path: "/v1/batches", method: "GET", summary: "Batches, newest first", query: ["limit", "after"],
+            answer: "Batches"),
+        Operation(path: "/v1/batches/{id}", method: "GET", summary: "One batch", answer: "Batch"),
+        Operation(path: "/v1/batches/{id}/cancel", method: "POST", summary: "Ends a batch", answer: "Batch"),
         Operation(path: "/v1/status", method: "GET", summary: "The cluster as it is now", answer: "Status"),
         Operation(
             path: "/v1/cluster/scale", method: "POST", summary: "Another layout, while jobs run", body: "ScaleRequest",
@@ -27,6 +45,11 @@ extension Document {
             body: "DrainRequest",
             status: 202, answer: "State"),
     ]
+
+    private static func list(of name: String) -> JSONValue {
+        Schema.answer(
+            [("object", Schema.string), ("data", Schema.array(Schema.ref(name)))], required: ["object", "data"])
+    }
 
     static let clusterSchemas: Schema.Fields = [
         ("Any", Schema.any),
@@ -56,6 +79,42 @@ extension Document {
             Schema.answer(
                 [("object", Schema.string), ("data", Schema.array(Schema.ref("Job")))], required: ["object", "data"])
         ),
+        (
+            "Upload",
+            Schema.object([("file", Schema.string), ("purpose", Schema.string)], required: ["file", "purpose"])
+        ),
+        (
+            "File",
+            Schema.answer(
+                [
+                    ("id", Schema.string), ("object", Schema.string), ("bytes", Schema.int(from: 0)),
+                    ("created_at", Schema.int()), ("filename", Schema.string), ("purpose", Schema.string),
+                ], required: ["id", "object", "bytes", "created_at", "filename", "purpose"])
+        ), ("Files", list(of: "File")),
+        (
+            "Deleted",
+            Schema.answer(
+                [("id", Schema.string), ("object", Schema.string), ("deleted", Schema.bool)],
+                required: ["id", "object", "deleted"])
+        ),
+        (
+            "BatchRequest",
+            Schema.object(
+                [
+                    ("input_file_id", Schema.string),
+                    ("endpoint", Schema.word("/v1/chat/completions", "/v1/completions")),
+                    ("completion_window", Schema.text("Hours or days, like 24h or 7d")),
+                    ("metadata", Schema.dictionary),
+                ], required: ["input_file_id", "endpoint"])
+        ),
+        (
+            "Batch",
+            Schema.answer(
+                [
+                    ("id", Schema.string), ("object", Schema.string), ("status", Schema.string),
+                    ("endpoint", Schema.string), ("input_file_id", Schema.string),
+                ], required: ["id", "object", "status", "endpoint", "input_file_id"])
+        ), ("Batches", list(of: "Batch")),
         (
             "Status",
             Schema.answer(

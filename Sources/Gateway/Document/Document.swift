@@ -10,6 +10,10 @@ enum Document {
         var summary: String
         /// The name of the body's schema.
         var body: String?
+        /// The body's media type.
+        var bodyMedia = "application/json"
+        /// Parameters behind the path, none of them needed.
+        var query: [String] = []
         var status = 200
         /// The name of the answer's schema, unless the answer is no JSON.
         var answer: String?
@@ -32,7 +36,19 @@ enum Document {
             ),
             "license": .record(["name": .string("Apache-2.0"), "identifier": .string("Apache-2.0")]),
         ]), "servers": .array([.record(["url": .string("/")])]), "paths": paths,
-        "components": .record(["schemas": .record(schemas.map { ($0.0, $0.1) })]),
+        "components": .record([
+            "schemas": .record(schemas.map { ($0.0, $0.1) }),
+            "securitySchemes": .record([
+                "key": .record(["type": .string("http"), "scheme": .string("bearer")]),
+                "anthropicKey": .record([
+                    "type": .string("apiKey"), "in": .string("header"), "name": .string("x-api-key"),
+                ]),
+            ]),
+        ]),
+        // A key, or none where the gateway wants none.
+        "security": .array([
+            .record(["key": .array([])]), .record(["anthropicKey": .array([])]), .record([:]),
+        ]),
     ])
 
     /// The methods that a path has; none when there is no such path.
@@ -66,16 +82,21 @@ extension Document.Operation {
                 "schema": .record(["type": .string("string"), "minLength": .integer(1)]),
             ])
         }
+        let behind = query.map { name in
+            JSONValue.record([
+                "name": .string(name), "in": .string("query"), "required": .bool(false), "schema": Schema.string,
+            ])
+        }
         var content: [(String, JSONValue?)] = []
         if let answer { content.append(("application/json", .record(["schema": Schema.ref(answer)]))) }
         content += media.map { ($0, .record(["schema": Schema.string])) }
         return .record([
             "operationId": .string(identifier), "summary": .string(summary),
-            "parameters": parameters.isEmpty ? nil : .array(parameters),
+            "parameters": parameters.isEmpty && behind.isEmpty ? nil : .array(parameters + behind),
             "requestBody": body.map { name in
                 .record([
                     "required": .bool(true),
-                    "content": .record(["application/json": .record(["schema": Schema.ref(name)])]),
+                    "content": .record([(bodyMedia, .record(["schema": Schema.ref(name)]))]),
                 ])
             },
             "responses": .record([
