@@ -3735,7 +3735,7 @@ const ProtobufCMessageDescriptor wire__scores__descriptor =
   (ProtobufCMessageInit) wire__scores__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[7] =
 {
   {
     "sequence",
@@ -3809,11 +3809,24 @@ static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[6]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "more",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__SegmentResult, more),
+    &wire__scores__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment_result__field_indices_by_name[] = {
   1,   /* field[1] = drawn */
   5,   /* field[5] = hidden */
   3,   /* field[3] = logits */
+  6,   /* field[6] = more */
   4,   /* field[4] = scored */
   0,   /* field[0] = sequence */
   2,   /* field[2] = top */
@@ -3821,7 +3834,7 @@ static const unsigned wire__segment_result__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__segment_result__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor wire__segment_result__descriptor =
 {
@@ -3831,7 +3844,7 @@ const ProtobufCMessageDescriptor wire__segment_result__descriptor =
   "Wire__SegmentResult",
   "wire",
   sizeof(Wire__SegmentResult),
-  6,
+  7,
   wire__segment_result__field_descriptors,
   wire__segment_result__field_indices_by_name,
   1,  wire__segment_result__number_ranges,
@@ -5022,7 +5035,7 @@ const ProtobufCMessageDescriptor wire__scoring__descriptor =
   (ProtobufCMessageInit) wire__scoring__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment__field_descriptors[13] =
+static const ProtobufCFieldDescriptor wire__segment__field_descriptors[14] =
 {
   {
     "sequence",
@@ -5180,10 +5193,23 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[13] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "guesses",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, guesses),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment__field_indices_by_name[] = {
   11,   /* field[11] = embedding */
   12,   /* field[12] = embedding_goes_on */
+  13,   /* field[13] = guesses */
   7,   /* field[7] = held_back */
   8,   /* field[8] = held_until */
   5,   /* field[5] = is_sparse */
@@ -5199,7 +5225,7 @@ static const unsigned wire__segment__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__segment__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor wire__segment__descriptor =
 {
@@ -5209,7 +5235,7 @@ const ProtobufCMessageDescriptor wire__segment__descriptor =
   "Wire__Segment",
   "wire",
   sizeof(Wire__Segment),
-  13,
+  14,
   wire__segment__field_descriptors,
   wire__segment__field_indices_by_name,
   1,  wire__segment__number_ranges,
@@ -5934,7 +5960,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[12] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[13] =
 {
   {
     "sampling",
@@ -6080,9 +6106,22 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "computes_singly",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, computes_singly),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
+  12,   /* field[12] = computes_singly */
   11,   /* field[11] = embedding */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
@@ -6098,7 +6137,7 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__generation_options__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -6108,7 +6147,7 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  12,
+  13,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   1,  wire__generation_options__number_ranges,

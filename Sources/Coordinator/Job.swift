@@ -86,8 +86,9 @@ struct Job {
     }
 
     /// A token was drawn; true when the answer goes on with it.
-    mutating func drew(_ result: SegmentResult, now: ContinuousClock.Instant) -> Bool {
-        guard !isOver, let drawn = result.drawn else { return false }
+    mutating func drew(_ scored: ScoredToken, now: ContinuousClock.Instant) -> Bool {
+        guard !isOver else { return false }
+        let drawn = scored.token
         state.phase = .decode
         state.tokens.append(drawn.token)
         if firstTokenAt == nil {
@@ -96,7 +97,7 @@ struct Job {
         }
         state.timings.decode = now - (firstTokenAt ?? now)
         if stopTokens.contains(drawn.token) {
-            events.append(.token(drawn, text: "", top: result.top))
+            events.append(.token(drawn, text: "", top: scored.top))
             finish(.stop)
             return false
         }
@@ -105,7 +106,7 @@ struct Job {
         let (text, stopped) =
             state.tokens.count <= request.options.minTokens ? (piece, false) : scanner.next(piece)
         state.text += text
-        events.append(.token(drawn, text: text, top: result.top))
+        events.append(.token(drawn, text: text, top: scored.top))
         if stopped {
             finish(.stop, holdsText: false)
             return false

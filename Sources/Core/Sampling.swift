@@ -84,12 +84,15 @@ public struct GenerationOptions: Hashable, Sendable {
     public var promptLogprobs: Int?
     /// Nothing is generated; the prompt's embedding is the answer.
     public var embedding: Embedding?
+    /// Whether next tokens may be guessed and several be computed at once; the answer has the same bits without.
+    public var speculates: Bool
 
     /// Greedy, to the end of the context, unless said otherwise.
     public init(
         sampling: SamplingOptions = SamplingOptions(), maxTokens: Int? = nil, stop: [String] = [],
         ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true, attention: AttentionMode = .exact,
-        stopTokenIDs: [TokenID] = [], minTokens: Int = 0, promptLogprobs: Int? = nil, embedding: Embedding? = nil
+        stopTokenIDs: [TokenID] = [], minTokens: Int = 0, promptLogprobs: Int? = nil, embedding: Embedding? = nil,
+        speculates: Bool = true
     ) {
         self.sampling = sampling
         self.maxTokens = maxTokens
@@ -101,6 +104,7 @@ public struct GenerationOptions: Hashable, Sendable {
         self.minTokens = minTokens
         self.promptLogprobs = promptLogprobs
         self.embedding = embedding
+        self.speculates = speculates
     }
 }
 

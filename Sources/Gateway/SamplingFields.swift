@@ -28,7 +28,8 @@ enum SamplingFields {
             ignoresEndOfSequence: try fields.bool("ignore_eos") ?? false,
             reusesPrefix: try fields.bool("cache_prompt") ?? true, attention: try attention(fields),
             stopTokenIDs: try stopTokens(fields),
-            minTokens: try fields.int("min_tokens", in: 0...Int(Int32.max)) ?? 0)
+            minTokens: try fields.int("min_tokens", in: 0...Int(Int32.max)) ?? 0,
+            speculates: try fields.bool("speculate") ?? true)
     }
 
     private static func repetitionPenalty(_ fields: Fields) throws(APIError) -> Float {

@@ -30,7 +30,8 @@ extension Decoder {
             promptLogprobs: options.has_prompt_logprobs != 0
                 ? try count(UInt64(options.prompt_logprobs), most: 1 << 20) : nil,
             embedding: options.embedding == WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED
-                ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"))
+                ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"),
+            speculates: options.computes_singly == 0)
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {

@@ -38,7 +38,7 @@ struct JobTests {
             var tokens: [TokenID] = []
             let options = GenerationOptions(maxTokens: 12, ignoresEndOfSequence: true)
             _ = try generator.generate(prompt, options: options, chunk: 512) { result in
-                tokens.append(result.drawn?.token ?? -1)
+                tokens.append(result.token.token)
                 return true
             }
             expected.append(tokens)

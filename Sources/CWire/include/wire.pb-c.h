@@ -427,10 +427,14 @@ struct  Wire__SegmentResult
   Wire__Blob *logits;
   Wire__Scores *scored;
   Wire__Blob *hidden;
+  /*
+   * What was drawn behind each guess that was right.
+   */
+  Wire__Scores *more;
 };
 #define WIRE__SEGMENT_RESULT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment_result__descriptor) \
-    , 0, NULL, 0,NULL, NULL, NULL, NULL }
+    , 0, NULL, 0,NULL, NULL, NULL, NULL, NULL }
 
 
 struct  Wire__StepDone
@@ -701,10 +705,14 @@ struct  Wire__Segment
    * Whether the embedding goes on with the next segment.
    */
   protobuf_c_boolean embedding_goes_on;
+  /*
+   * How many of the last tokens are guesses.
+   */
+  uint64_t guesses;
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0 }
 
 
 struct  Wire__Step
@@ -905,10 +913,14 @@ struct  Wire__GenerationOptions
    * Unspecified: none, the job generates.
    */
   Wire__Embedding embedding;
+  /*
+   * Whether no tokens are guessed.
+   */
+  protobuf_c_boolean computes_singly;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0 }
 
 
 struct  Wire__JobRequest
