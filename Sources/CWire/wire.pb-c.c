@@ -4156,7 +4156,7 @@ const ProtobufCMessageDescriptor wire__scores__descriptor =
   (ProtobufCMessageInit) wire__scores__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[7] =
 {
   {
     "sequence",
@@ -4230,11 +4230,24 @@ static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[6]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "more",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__SegmentResult, more),
+    &wire__scores__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment_result__field_indices_by_name[] = {
   1,   /* field[1] = drawn */
   5,   /* field[5] = hidden */
   3,   /* field[3] = logits */
+  6,   /* field[6] = more */
   4,   /* field[4] = scored */
   0,   /* field[0] = sequence */
   2,   /* field[2] = top */
@@ -4242,7 +4255,7 @@ static const unsigned wire__segment_result__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__segment_result__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor wire__segment_result__descriptor =
 {
@@ -4252,7 +4265,7 @@ const ProtobufCMessageDescriptor wire__segment_result__descriptor =
   "Wire__SegmentResult",
   "wire",
   sizeof(Wire__SegmentResult),
-  6,
+  7,
   wire__segment_result__field_descriptors,
   wire__segment_result__field_indices_by_name,
   1,  wire__segment_result__number_ranges,
@@ -5507,7 +5520,7 @@ const ProtobufCMessageDescriptor wire__mask__descriptor =
   (ProtobufCMessageInit) wire__mask__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
+static const ProtobufCFieldDescriptor wire__segment__field_descriptors[16] =
 {
   {
     "sequence",
@@ -5666,6 +5679,18 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "guesses",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, guesses),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "masks",
     20,
     PROTOBUF_C_LABEL_REPEATED,
@@ -5693,11 +5718,12 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
 static const unsigned wire__segment__field_indices_by_name[] = {
   11,   /* field[11] = embedding */
   12,   /* field[12] = embedding_goes_on */
+  13,   /* field[13] = guesses */
   7,   /* field[7] = held_back */
   8,   /* field[8] = held_until */
   5,   /* field[5] = is_sparse */
-  14,   /* field[14] = masked_from */
-  13,   /* field[13] = masks */
+  15,   /* field[15] = masked_from */
+  14,   /* field[14] = masks */
   3,   /* field[3] = output */
   9,   /* field[9] = past */
   6,   /* field[6] = prompt_tokens */
@@ -5710,8 +5736,8 @@ static const unsigned wire__segment__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__segment__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 13 },
-  { 0, 15 }
+  { 20, 14 },
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor wire__segment__descriptor =
 {
@@ -5721,7 +5747,7 @@ const ProtobufCMessageDescriptor wire__segment__descriptor =
   "Wire__Segment",
   "wire",
   sizeof(Wire__Segment),
-  15,
+  16,
   wire__segment__field_descriptors,
   wire__segment__field_indices_by_name,
   2,  wire__segment__number_ranges,
@@ -6459,7 +6485,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[13] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[14] =
 {
   {
     "sampling",
@@ -6606,6 +6632,18 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "computes_singly",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, computes_singly),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "grammar",
     20,
     PROTOBUF_C_LABEL_REPEATED,
@@ -6620,8 +6658,9 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
+  12,   /* field[12] = computes_singly */
   11,   /* field[11] = embedding */
-  12,   /* field[12] = grammar */
+  13,   /* field[13] = grammar */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
@@ -6636,8 +6675,8 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 12 },
-  { 0, 13 }
+  { 20, 13 },
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -6647,7 +6686,7 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  13,
+  14,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   2,  wire__generation_options__number_ranges,

@@ -66,8 +66,7 @@ extension Coordinator {
     /// Refuses results that cannot be: tokens that the vocabulary does not have, torn logits.
     private func check(_ results: [SegmentResult]) throws {
         for result in results {
-            let tokens =
-                (result.drawn.map { [$0] } ?? []) + result.top + result.scored.flatMap { [$0.token] + $0.top }
+            let tokens = (result.draws + result.scored).flatMap { [$0.token] + $0.top }
             guard tokens.allSatisfy({ $0.token >= 0 && Int($0.token) < card.vocabularySize }),
                 result.logits.count % max(card.vocabularySize, 1) == 0
             else { throw Problem.failed("the last stage drew a token that the vocabulary does not have") }
@@ -81,14 +80,13 @@ extension Coordinator {
             let now = clock.now
             if let job = table.job(of: sequence) { update(job) { $0.prefilled(tokens, now: now) } }
         case .drawn(let result):
-            guard let job = table.job(of: result.sequence), let drawn = result.drawn else { return }
+            guard let job = table.job(of: result.sequence) else { return }
             let now = clock.now
-            if update(job, { $0.drew(result, now: now) }) == true {
-                router.append(drawn.token, to: result.sequence)
-                scheduler?.proceed(result.sequence, with: drawn.token)
-            } else {
-                end(result.sequence)
+            for drawn in result.draws {
+                guard update(job, { $0.drew(drawn, now: now) }) == true else { return end(result.sequence) }
+                router.append(drawn.token.token, to: result.sequence)
             }
+            scheduler?.proceed(result.sequence, with: result.draws.map(\.token.token))
         case .scored(let sequence, let first, let tokens):
             if let job = table.job(of: sequence) { update(job) { $0.scored(first: first, tokens) } }
         case .read(let sequence): finish(sequence) { $0.finish(.length) }
@@ -132,7 +130,8 @@ extension Coordinator {
         scheduler?.add(
             sequence, prompt: job.request.prompt + job.state.tokens, cached: cached, purpose: purpose(of: job),
             attention: job.request.options.attention, alternatives: job.request.options.promptLogprobs,
-            scored: job.request.prompt.count)
+            scored: job.request.prompt.count, total: job.request.prompt.count + job.limit,
+            speculates: job.request.options.speculates)
     }
 
     private func purpose(of job: Job) -> Scheduler.Purpose {

@@ -31,7 +31,8 @@ extension Decoder {
                 ? try count(UInt64(options.prompt_logprobs), most: 1 << 20) : nil,
             embedding: options.embedding == WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED
                 ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"),
-            grammar: try grammar(options.grammar, count: options.n_grammar))
+            grammar: try grammar(options.grammar, count: options.n_grammar),
+            speculates: options.computes_singly == 0)
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {

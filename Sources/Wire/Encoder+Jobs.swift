@@ -44,6 +44,7 @@ extension Encoder {
         made.pointee.min_tokens = UInt64(clamping: options.minTokens)
         made.pointee.has_prompt_logprobs = options.promptLogprobs == nil ? 0 : 1
         made.pointee.prompt_logprobs = UInt32(clamping: options.promptLogprobs ?? 0)
+        made.pointee.computes_singly = options.speculates ? 0 : 1
         if let wanted = options.embedding { made.pointee.embedding = embedding(wanted) }
         let alternatives = options.grammar?.alternatives ?? []
         made.pointee.n_grammar = alternatives.count

@@ -60,6 +60,7 @@ extension Encoder {
         if !result.logits.isEmpty { made.pointee.logits = blob(words: result.logits) }
         if !result.scored.isEmpty { made.pointee.scored = scores(result.scored) }
         if !result.embedding.isEmpty { made.pointee.hidden = blob(words: result.embedding) }
+        if !result.more.isEmpty { made.pointee.more = scores(result.more) }
         return made
     }
 

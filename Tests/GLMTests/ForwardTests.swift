@@ -32,8 +32,8 @@ struct ForwardTests {
             var tokens: [TokenID] = []
             let finish = try generator.generate(
                 expected.prompt, options: GenerationOptions(maxTokens: expected.tokens.count), chunk: 64
-            ) { result in
-                if let drawn = result.drawn { tokens.append(drawn.token) }
+            ) { drawn in
+                tokens.append(drawn.token.token)
                 return true
             }
             #expect(Array(tokens.prefix(expected.certain)) == Array(expected.tokens.prefix(expected.certain)))

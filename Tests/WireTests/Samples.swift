@@ -42,7 +42,7 @@ enum Samples {
                     SegmentResult(sequence: SequenceID(1), drawn: top[0], top: top),
                     SegmentResult(sequence: SequenceID(2), drawn: nil, logits: [1.5, -2, .infinity]),
                     SegmentResult(sequence: SequenceID(.max), drawn: nil, logits: [0]),
-                    SegmentResult(sequence: SequenceID(3), drawn: top[0], scored: scored),
+                    SegmentResult(sequence: SequenceID(3), drawn: top[0], more: scored, scored: scored),
                     SegmentResult(sequence: SequenceID(4), drawn: nil, scored: [ScoredToken(top[0])]),
                     SegmentResult(sequence: SequenceID(5), drawn: nil, embedding: [1, -0.5]),
                 ], computeMicroseconds: 1234, waitMicroseconds: 56)),
@@ -99,6 +99,8 @@ enum Samples {
                         sequence: SequenceID(6), start: 3, tokens: [4, 5], output: .sample(Drawing(past: Past())),
                         scoring: Segment.Scoring(targets: [5], alternatives: 4)),
                     Segment(sequence: SequenceID(9), start: 3, tokens: [4], output: .sample(masked)),
+                    Segment(
+                        sequence: SequenceID(9), start: 3, tokens: [4, 5, 5], output: .sample(Drawing()), guesses: 2),
                     Segment(sequence: SequenceID(7), start: 0, tokens: [4], output: .embed(.mean, goesOn: true)),
                     Segment(sequence: SequenceID(8), start: 0, tokens: [4], output: .embed(.last, goesOn: false)),
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
@@ -137,7 +139,7 @@ enum Samples {
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
                     reusesPrefix: false, attention: .sparse, stopTokenIDs: [7, 9], minTokens: 12, promptLogprobs: 0,
-                    embedding: .last, grammar: grammar),
+                    embedding: .last, grammar: grammar, speculates: false),
                 endsWithClient: true, owner: "k7", tag: "batch_1/17")),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),

@@ -469,10 +469,14 @@ struct  Wire__SegmentResult
   Wire__Blob *logits;
   Wire__Scores *scored;
   Wire__Blob *hidden;
+  /*
+   * What was drawn behind each guess that was right.
+   */
+  Wire__Scores *more;
 };
 #define WIRE__SEGMENT_RESULT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment_result__descriptor) \
-    , 0, NULL, 0,NULL, NULL, NULL, NULL }
+    , 0, NULL, 0,NULL, NULL, NULL, NULL, NULL }
 
 
 struct  Wire__StepDone
@@ -768,6 +772,10 @@ struct  Wire__Segment
    */
   protobuf_c_boolean embedding_goes_on;
   /*
+   * How many of the last tokens are guesses.
+   */
+  uint64_t guesses;
+  /*
    * Which tokens may be drawn at positions from `masked_from` on.
    */
   size_t n_masks;
@@ -776,7 +784,7 @@ struct  Wire__Segment
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0, 0,NULL, 0 }
 
 
 struct  Wire__Step
@@ -982,6 +990,10 @@ struct  Wire__GenerationOptions
    */
   Wire__Embedding embedding;
   /*
+   * Whether no tokens are guessed.
+   */
+  protobuf_c_boolean computes_singly;
+  /*
    * What the answer must look like; none: anything.
    */
   size_t n_grammar;
@@ -989,7 +1001,7 @@ struct  Wire__GenerationOptions
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0,NULL }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL }
 
 
 /*
