@@ -23,23 +23,27 @@ struct PackedMatrix: @unchecked Sendable {  // written once, before anybody read
         source: any TensorSource, type wanted: WeightType?, team: Team
     ) throws {
         let first = place.rows.lowerBound
+        let read = columns.map { Self.wholeBlocks($0, of: place.tensor, source: source) }
         let stored = try source.rows(
-            of: place.tensor, first + rows.lowerBound..<first + rows.upperBound, columns: columns)
+            of: place.tensor, first + rows.lowerBound..<first + rows.upperBound, columns: read)
         let format = try stored.type.format(of: place.tensor)
         let type = wanted ?? format.weightType
-        let region = try MemoryRegion(
-            byteCount: PanelMatrix.byteCount(type: type, rows: rows.count, columns: stored.columns))
-        let panelBytes = PanelMatrix.panelBytes(type: type, columns: stored.columns)
-        let matrix = PanelMatrix(type: type, rows: rows.count, columns: stored.columns, base: region.base)
+        let count = columns?.count ?? stored.columns
+        let skipped = ((columns?.lowerBound ?? 0) - (read?.lowerBound ?? 0)) / PanelMatrix.blockColumns
+        let panelBytes = PanelMatrix.panelBytes(type: type, columns: count, skippedBlocks: skipped)
+        let panels = (rows.count + PanelMatrix.panelRows - 1) / PanelMatrix.panelRows
+        let region = try MemoryRegion(byteCount: panels * panelBytes)
         team.run { rank in
-            for panel in team.share(of: matrix.panelCount, rank: rank) {
+            for panel in team.share(of: panels, rank: rank) {
                 let row = panel * PanelMatrix.panelRows
                 packPanel(
                     into: region.base + panel * panelBytes, type: type, from: stored.base + row * stored.rowStride,
                     rowStride: stored.rowStride, rowCount: min(PanelMatrix.panelRows, rows.count - row),
-                    stored: format, columns: stored.columns)
+                    stored: format, skippedBlocks: skipped, columns: count)
             }
         }
+        let matrix = PanelMatrix(
+            type: type, rows: rows.count, columns: count, base: region.base, skippedBlocks: skipped)
         withExtendedLifetime(stored) {}
         var regions = [region]
         var bias: UnsafePointer<Float>?
@@ -83,11 +87,29 @@ extension StoredType {
         case .q8_0: .q8_0
         case .q4_0: .q4_0
         case .q4_1: .q4_1
+        case .q5_0: .q5_0
+        case .q5_1: .q5_1
+        case .q4_k: .q4_k
+        case .q5_k: .q5_k
+        case .q6_k: .q6_k
         default:
             throw Problem.invalid(
-                "tensor \(tensor) is stored as \(rawValue), which this version cannot compute with; use F32, F16, BF16, Q8_0, Q4_0 or Q4_1"
+                "tensor \(tensor) is stored as \(rawValue), which this version cannot compute with; use a file of F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1 or Q4_0"
             )
         }
+    }
+}
+
+extension PackedMatrix {
+    /// `columns` and what else lies in their stored blocks: a rank's share may begin within a block of 256.
+    private static func wholeBlocks(
+        _ columns: Range<Int>, of tensor: String, source: any TensorSource
+    ) -> Range<Int> {
+        guard let info = source.tensors[tensor] else { return columns }
+        let block = info.type.blockElements
+        // What the tensor does not have stays outside, and is refused when it is read.
+        let end = (columns.upperBound + block - 1) / block * block
+        return columns.lowerBound / block * block..<(columns.upperBound > info.columns ? columns.upperBound : end)
     }
 }
 
