@@ -111,7 +111,7 @@ struct ServingOptions: ParsableArguments {
     /// The weights' type, or nil for as stored.
     func weightType(_ settings: Settings) throws -> WeightType? {
         guard let name = type ?? settings.string("type") else { return nil }
-        guard let found = WeightType(name: name), found != .q4m else {
+        guard let found = WeightType(name: name), found.isRoundedTo else {
             throw Problem.invalid("--type \(name) is unknown; use f32, bf16, f16, q8 or q4")
         }
         return found
