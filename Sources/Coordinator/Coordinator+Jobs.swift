@@ -78,8 +78,12 @@ extension Coordinator: ClusterService {
         return ClusterStatus(
             model: card.name, digest: card.digest, layout: plan?.layout, nextLayout: assembly.next?.layout,
             epoch: plan?.epoch ?? assembly.epoch, state: stateInWords,
-            members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0)
+            members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0,
+            totals: table.totals)
     }
+
+    /// The last steps, oldest first.
+    public func steps() -> [StepRecord] { history.records }
 
     /// Whether jobs run now; throws when workers are here that cannot serve the model.
     public func isReady() throws -> Bool {
@@ -110,6 +114,7 @@ extension Coordinator: ClusterService {
         guard limit > 0 else {
             job.finish(.length)
             table.add(job)
+            record("job ended", of: job)
             return id
         }
         let admitted: [Router.Admission]
@@ -123,6 +128,7 @@ extension Coordinator: ClusterService {
             waitingForRoom.append((sequence, promptTokens + limit))
         }
         table.add(job)
+        record("job accepted", of: job)
         begin(admitted)
         return id
     }
@@ -160,6 +166,7 @@ extension Coordinator: ClusterService {
         let isOver = table[id]?.isOver ?? true
         publish(id, first: first, events, to: listeners[id] ?? [], isOver: isOver)
         if isOver {
+            if !events.isEmpty, let job = table[id] { record("job ended", of: job) }
             listeners[id] = nil
             owners[id] = nil
         }

@@ -36,6 +36,8 @@ public struct CoordinatorSettings: Sendable {
     public var heartbeat: Duration
     /// What it says while it runs, a line at a time.
     public var log: @Sendable (String) -> Void
+    /// What it writes down about jobs: what happened, and the facts by name.
+    public var record: @Sendable (String, [(String, String)]) -> Void
 
     /// Settings.
     public init(
@@ -44,6 +46,7 @@ public struct CoordinatorSettings: Sendable {
         layout: Layout? = nil, workers: Int = 1, weightType: WeightType? = nil, kvType: KVType? = nil,
         kvTokens: Int? = nil, scalesItself: Bool = false,
         chunk: Int = 512, latency: Duration = .milliseconds(250), heartbeat: Duration = .seconds(1),
+        record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.model = model
@@ -61,6 +64,7 @@ public struct CoordinatorSettings: Sendable {
         self.chunk = chunk
         self.latency = latency
         self.heartbeat = heartbeat
+        self.record = record
         self.log = log
     }
 }

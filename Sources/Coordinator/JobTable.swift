@@ -11,6 +11,8 @@ struct JobTable {
     private var order: [JobID] = []
     private var bySequence: [SequenceID: JobID] = [:]
     private var number = 0
+    /// What was done since the coordinator started.
+    private(set) var totals = ClusterTotals()
 
     /// A table of so many jobs, with so many events in all.
     init(remembered: Int, events: Int) {
@@ -34,6 +36,8 @@ struct JobTable {
         jobs[job.id] = job
         order.append(job.id)
         eventCount += job.events.count
+        totals.accepted += 1
+        if let reason = job.state.finish { totals.ended[reason, default: 0] += 1 }
         if !job.isOver { bySequence[job.sequence] = job.id }
         forget()
     }
@@ -48,12 +52,38 @@ struct JobTable {
         // Taken out while it changes, or its list of events would be copied with every token.
         guard var job = jobs.removeValue(forKey: id) else { return nil }
         let first = job.events.count
+        let before = Mark(job.state)
         let result = change(&job)
+        before.add(job.state, looksUp: job.request.options.reusesPrefix, to: &totals)
         eventCount += job.events.count - first
         job.forgetPrompt()
         jobs[id] = job
         if job.isOver { bySequence[job.sequence] = nil }
         return (result, first, Array(job.events[first...]))
+    }
+
+    /// The little of a job's state that totals are made of: a copy of the whole would copy its tokens with every token.
+    private struct Mark {
+        var phase: JobState.Phase
+        var read: Int
+        var cached: Int
+        var generated: Int
+        var isOver: Bool
+
+        init(_ state: JobState) {
+            phase = state.phase
+            (read, cached, generated) = (state.prefill.tokens, state.prefill.cached, state.tokens.count)
+            isOver = state.finish != nil
+        }
+
+        /// Adds what happened since. What is read again after a change of the layout does not count twice: a state does not go back.
+        func add(_ after: JobState, looksUp: Bool, to totals: inout ClusterTotals) {
+            totals.promptTokens += max(0, after.prefill.tokens - read)
+            totals.cachedTokens += max(0, after.prefill.cached - cached)
+            totals.generatedTokens += max(0, after.tokens.count - generated)
+            if looksUp, phase == .queued, after.phase == .prefill { totals.lookedUpTokens += after.prefill.total }
+            if !isOver, let reason = after.finish { totals.ended[reason, default: 0] += 1 }
+        }
     }
 
     /// Drops the oldest that are over, while there are too many.

@@ -24,21 +24,25 @@ public struct Gateway: Sendable {
         public var heartbeat: Duration
         /// The longest request body, in bytes.
         public var bodyLimit: Int
+        /// The file that spans are appended to, or nil for none.
+        public var traces: String?
 
         /// Settings; a heartbeat every 15 seconds and bodies of at most 64 MiB unless said otherwise.
         public init(
             listen: ListenAddress, insecure: Bool = false, heartbeat: Duration = .seconds(15),
-            bodyLimit: Int = 64 << 20
+            bodyLimit: Int = 64 << 20, traces: String? = nil
         ) {
             self.listen = listen
             self.insecure = insecure
             self.heartbeat = heartbeat
             self.bodyLimit = bodyLimit
+            self.traces = traces
         }
     }
 
     private let settings: Settings
     private let service: any ClusterService
+    private let traces: TraceFile?
 
     /// A gateway for `service`; refuses to stand open to others unless told to.
     public init(settings: Settings, service: any ClusterService) throws {
@@ -48,7 +52,8 @@ public struct Gateway: Sendable {
                     + "the HTTP API has no keys; listen at 127.0.0.1, or allow it with --insecure")
         }
         self.settings = settings
-        self.service = service
+        traces = try settings.traces.map { try TraceFile(path: $0) }
+        self.service = MeasuredService(service: service, traces: traces)
     }
 
     /// Serves until it is cancelled or, with `handlesSignals`, until SIGINT or SIGTERM; open streams then get a moment to end.
@@ -82,10 +87,12 @@ public struct Gateway: Sendable {
         }
     }
 
-    /// Every route, behind the two layers that all requests pass.
+    /// Every route, behind the layers that all requests pass.
     private func router(logger: Logger) -> Router<BasicRequestContext> {
         let router = Router(options: .autoGenerateHeadEndpoints)
+        router.add(middleware: RequestScopes(traces: traces))
         router.add(middleware: RequestLog(logger: logger))
+        router.add(middleware: MetricsMiddleware())
         router.add(middleware: ErrorResponses())
         let models = ModelShelf(service: service)
         let generation = Generation(
@@ -95,6 +102,8 @@ public struct Gateway: Sendable {
         JobRoutes(service: service, generation: generation).add(to: router)
         StatusRoute(service: service).add(to: router)
         ScaleRoutes(service: service, generation: generation).add(to: router)
+        WatchRoutes(service: service).add(to: router)
+        DashboardRoutes().add(to: router)
         return router
     }
 

@@ -24,6 +24,7 @@ extension Encoder {
         made.pointee.prompt = blob(words: request.prompt)
         made.pointee.options = generation(request.options)
         made.pointee.ends_with_client = request.endsWithClient ? 1 : 0
+        made.pointee.request_id = arena.place(text: request.requestID)
         return made
     }
 
@@ -150,6 +151,7 @@ extension Encoder {
         made.pointee.queued_jobs = UInt64(clamping: status.queuedJobs)
         made.pointee.running_jobs = UInt64(clamping: status.runningJobs)
         made.pointee.steps = status.steps
+        made.pointee.totals = totals(status.totals)
         return made
     }
 }

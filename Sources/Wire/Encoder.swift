@@ -155,6 +155,9 @@ struct Encoder: ~Copyable {
         case .status(let request):
             ask(request, WIRE__ENVELOPE__BODY_STATUS)
             envelope.pointee.status = nothing()
+        case .steps(let request):
+            ask(request, WIRE__ENVELOPE__BODY_STEPS)
+            envelope.pointee.steps = nothing()
         case .scale(let request, let wish):
             ask(request, WIRE__ENVELOPE__BODY_SCALE)
             envelope.pointee.scale = layout(wish ?? Layout(stages: 0, ranks: 0))
@@ -193,6 +196,9 @@ struct Encoder: ~Copyable {
         case .statusIs(let request, let status):
             ask(request, WIRE__ENVELOPE__BODY_STATUS_IS)
             envelope.pointee.status_is = clusterStatus(status)
+        case .stepsAre(let request, let records):
+            ask(request, WIRE__ENVELOPE__BODY_STEPS_ARE)
+            envelope.pointee.steps_are = stepRecords(records)
         }
     }
 }

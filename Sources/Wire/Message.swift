@@ -66,6 +66,8 @@ public enum Message: Sendable, Equatable {
     case job(request: UInt64, JobID)
     /// Asks for `statusIs`.
     case status(request: UInt64)
+    /// Asks for `stepsAre`.
+    case steps(request: UInt64)
     /// Asks for another layout, nil to have one chosen: `done` or `problem`.
     case scale(request: UInt64, Layout?)
     /// Asks to take a worker out of the layout: `done` or `problem`.
@@ -91,6 +93,8 @@ public enum Message: Sendable, Equatable {
     case jobIs(request: UInt64, JobState)
     /// The cluster.
     case statusIs(request: UInt64, ClusterStatus)
+    /// The last steps, oldest first.
+    case stepsAre(request: UInt64, [StepRecord])
 }
 
 extension Message {

@@ -60,7 +60,7 @@ public final class Worker: Sendable {
                 digest: digest, cache: settings.cache,
                 disk: settings.kvFolder.flatMap { folder in settings.kvDisk.map { DiskRoom(folder: folder, bytes: $0) }
                 },
-                spillFolder: settings.kvFolder, send: send, log: settings.log))
+                spillFolder: settings.kvFolder, send: send, record: settings.record, log: settings.log))
         defer {
             engine.stop()
             client.close()

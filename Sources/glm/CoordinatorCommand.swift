@@ -3,6 +3,7 @@ import Checkpoint
 import Coordinator
 import Core
 import Glibc
+import Telemetry
 import Tokenization
 import Transport
 
@@ -43,7 +44,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 insecure: try insecure || settings.bool("insecure") ?? false, layout: layout, workers: expected,
                 weightType: try serving.weightType(settings), kvType: try serving.kvType(settings),
                 kvTokens: try serving.kvTokens(settings), scalesItself: try serving.scalesItself(settings),
-                chunk: try serving.chunk(settings)
+                chunk: try serving.chunk(settings), record: Telemetry.records(of: "coordinator")
             ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
         // Workers hear that the cluster ends: the words need a moment to leave.

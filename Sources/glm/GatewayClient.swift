@@ -33,9 +33,10 @@ struct GatewayClient: Sendable {
 
     /// Calls `react` with the data of every event of an answer until it returns false or the stream ends.
     func events(
-        _ method: HTTPClient.Method, _ path: String, body: JSONValue? = nil, react: (String) async throws -> Bool
+        _ method: HTTPClient.Method, _ path: String, body: JSONValue? = nil,
+        comment: (String) async -> Void = { _ in }, react: (String) async throws -> Bool
     ) async throws {
-        if let refusal = try await http.events(method, path, body: body?.text(), react: react) {
+        if let refusal = try await http.events(method, path, body: body?.text(), comment: comment, react: react) {
             throw problem(refusal)
         }
     }

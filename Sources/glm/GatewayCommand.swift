@@ -23,6 +23,9 @@ struct GatewayCommand: AsyncParsableCommand {
     @Flag(help: "Listen for HTTP where others can reach it; the interface has no keys yet.")
     var insecure = false
 
+    @Option(help: "A file that spans of requests are appended to, a line of OTLP in JSON each; none unless given.")
+    var traces: String?
+
     @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
     var config: String?
 
@@ -40,7 +43,8 @@ struct GatewayCommand: AsyncParsableCommand {
         ) { note($0) }
         defer { link.close() }
         let gateway = try Gateway(
-            settings: Gateway.Settings(listen: listen, insecure: isInsecure), service: link)
+            settings: Gateway.Settings(
+                listen: listen, insecure: isInsecure, traces: traces ?? settings.string("traces")), service: link)
         try await gateway.run { note("listening at http://\($0)") }
     }
 

@@ -15,7 +15,7 @@ struct Settings: Sendable {
         "kv-type", "layout", "listen",
         "log-format", "log-level", "max-tokens", "memory", "model", "name", "scale", "seed", "stop", "system",
         "temperature",
-        "threads", "top-k", "top-p", "type", "workers",
+        "threads", "top-k", "top-p", "traces", "type", "workers",
     ]
 
     /// A value as the file has it.

@@ -34,7 +34,7 @@ enum Plan {
         "Scheduler": Room(rooms: ["Core"]),
         "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
-        "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
+        "Telemetry": Room(rooms: [], packages: ["CoreMetrics", "Logging"], toolchain: system),
         // roles
         "Worker": Room(
             rooms: ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"],
@@ -46,7 +46,7 @@ enum Plan {
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Tokenization", "Wire", "Transport"],
+            rooms: ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",
@@ -76,6 +76,7 @@ enum Plan {
         "Hummingbird": ["Gateway"],
         "ServiceLifecycle": ["Gateway"],
         "Logging": ["Telemetry", "Gateway"],
+        "CoreMetrics": ["Telemetry"],
         "HeapModule": ["Router"],
         "CXXHash": ["KVCache"],
         "CZeroMQ": ["Transport"],
