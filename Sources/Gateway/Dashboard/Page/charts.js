@@ -4,7 +4,7 @@ import { make } from "./api.js";
 
 const span = 5 * 60 * 1000;
 const height = 130;
-const edge = { left: 44, right: 8, top: 8, bottom: 18 };
+const edge = { left: 54, right: 8, top: 8, bottom: 18 };
 
 function svg(tag, attributes, text) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -9,7 +9,7 @@ let abort = null;
 
 function bubble(role, text) {
   const words = make("span", {}, text);
-  const item = make("li", { class: role }, make("span", { class: "who" }, role === "user" ? "You" : "Model"), words);
+  const item = make("div", { class: role }, make("span", { class: "who" }, role === "user" ? "You" : "Model"), words);
   turns.append(item);
   turns.scrollTop = turns.scrollHeight;
   return { item, words };

@@ -12,8 +12,8 @@ const charts = get("charts");
 const rate = (value) => (value == null ? "–" : `${number(value)}/s`);
 const generated = new Chart(charts, "Answers, tokens", ["tokens"], rate);
 const read = new Chart(charts, "Prompts, tokens", ["tokens"], rate);
-const first = new Chart(charts, "Time to first token", ["half", "95 of 100"], seconds);
-const between = new Chart(charts, "Between tokens", ["half", "95 of 100"], seconds);
+const first = new Chart(charts, "Time to first token", ["median", "95th percentile"], seconds);
+const between = new Chart(charts, "Between tokens", ["median", "95th percentile"], seconds);
 // Latencies are those of the last half minute; rates those since the last look but two, or they would jump.
 const recent = 30_000;
 const looks = [];
@@ -69,13 +69,22 @@ function show({ time, status, metrics }) {
   tile("Found in cache", looked ? `${Math.round((100 * found) / looked)}%` : "–", "of prompts");
 }
 
+/** The jobs; a key that may only watch does not see them. */
+async function lookAtJobs() {
+  try {
+    showJobs((await json("/v1/jobs?limit=40")).data);
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    say(get("no-jobs"), error.message);
+  }
+}
+
 async function look() {
-  const [status, measured, jobs] = await Promise.all([json("/v1/status"), text("/metrics"), json("/v1/jobs?limit=40")]);
+  const [status, measured] = await Promise.all([json("/v1/status"), text("/metrics"), lookAtJobs()]);
   const now = { time: Date.now(), status, metrics: histograms(measured) };
   looks.push(now);
   while (looks[0].time < now.time - 60_000) looks.shift();
   show(now);
-  showJobs(jobs.data);
 }
 
 async function run() {
