@@ -1,12 +1,15 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -88,3 +91,16 @@ int clinux_has_avx512(void) {
   return 0;
 #endif
 }
+
+int clinux_memory_file(const char *name, int64_t bytes) {
+  int file = memfd_create(name, MFD_CLOEXEC);
+  if (file < 0) return -1;
+  // Reserved now: a page that can not be had later would end the process that touches it.
+  if (posix_fallocate(file, 0, bytes) != 0) {
+    close(file);
+    return -1;
+  }
+  return file;
+}
+
+int clinux_random(void *bytes, size_t count) { return getrandom(bytes, count, 0) == (ssize_t)count ? 0 : -1; }

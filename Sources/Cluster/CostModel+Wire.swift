@@ -9,7 +9,7 @@ extension CostModel {
         boundaryBytes
             + grid.indices.reduce(0.0) { sum, stage in
                 let layers = (grid[stage].first?.layers ?? 0) - (stage == grid.count - 1 ? 1 : 0)
-                return sum + Double(layers) * layerWireBytes(stage: stage)
+                return sum + Double(layers) * layerWireBytes(stage: stage, isDivided: dividesRows(stage: stage))
             }
     }
 
@@ -18,7 +18,7 @@ extension CostModel {
         let logits = (grid.last ?? []).dropFirst().reduce(0) { $0 + $1.vocabulary * 4 }
         return boundaryBytes + Double(logits)
             + grid.indices.reduce(0.0) { sum, stage in
-                sum + Double(grid[stage].first?.layers ?? 0) * layerWireBytes(stage: stage)
+                sum + Double(grid[stage].first?.layers ?? 0) * layerWireBytes(stage: stage, isDivided: false)
             }
     }
 
@@ -27,8 +27,14 @@ extension CostModel {
         grid.dropLast().reduce(0.0) { $0 + Double($1.count * shape.hidden * 4) }
     }
 
-    private func layerWireBytes(stage: Int) -> Double {
-        let exchanges = [rootBytes(stage: stage), rootBytes(stage: stage)] + tradeBytes(stage: stage)
+    /// Whether a prompt's chunks are long enough for the ranks to add up different rows.
+    func dividesRows(stage: Int) -> Bool {
+        RowDivision(rows: 512, width: shape.hidden, ranks: grid[stage].count).isDivided
+    }
+
+    private func layerWireBytes(stage: Int, isDivided: Bool) -> Double {
+        let sum = rootBytes(stage: stage, isDivided: isDivided)
+        let exchanges = sum + sum + tradeBytes(stage: stage)
         return exchanges.reduce(0.0) { $0 + $1.reduce(0.0) { $0 + $1.reduce(0, +) } }
     }
 
@@ -38,10 +44,13 @@ extension CostModel {
         parts.indices.map { from in parts.indices.map { from == $0 ? 0 : bytes(from, $0) } }
     }
 
-    /// One row-parallel sum: each rank sends the roots of its leaves to every other.
-    private func rootBytes(stage: Int) -> [[Double]] {
+    /// One row-parallel sum: each rank sends the roots of its leaves to every other; or of each row's roots to the rank that adds it
+    /// up, which then sends the sum to every other.
+    private func rootBytes(stage: Int, isDivided: Bool) -> [[[Double]]] {
         let parts = grid[stage]
-        return Self.exchange(parts) { from, _ in Double(parts[from].roots * shape.hidden * 4) }
+        let share = isDivided ? Double(parts.count) : 1
+        let roots = Self.exchange(parts) { from, _ in Double(parts[from].roots * shape.hidden * 4) / share }
+        return isDivided ? [roots, Self.exchange(parts) { _, _ in Double(shape.hidden * 4) / share }] : [roots]
     }
 
     /// Attention among ranks that share a KV head: queries there, then the states (m, l and o) of each subtree of slots back.
@@ -69,9 +78,9 @@ extension CostModel {
 
     // MARK: Times
 
-    /// Seconds of one row-parallel sum's exchange.
-    func rootSeconds(stage: Int, tokens: Int) -> Double {
-        seconds(rootBytes(stage: stage), grid[stage], tokens: tokens)
+    /// Seconds of one row-parallel sum's exchanges.
+    func rootSeconds(stage: Int, tokens: Int, isDivided: Bool) -> Double {
+        rootBytes(stage: stage, isDivided: isDivided).reduce(0.0) { $0 + seconds($1, grid[stage], tokens: tokens) }
     }
 
     /// Seconds of both trades of a layer's attention, where ranks share KV heads.

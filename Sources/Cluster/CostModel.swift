@@ -230,7 +230,10 @@ public struct CostModel: Sendable {
             parts.map { 2 * Double(weights($0)) / $0.rates.products }.max() ?? 0
         }
         let qkv = matrices(qkvWeights)
-        let exchanges = { 2 * rootSeconds(stage: stage, tokens: $0) + tradeSeconds(stage: stage, tokens: $0) }
+        let isDivided = dividesRows(stage: stage)
+        let exchanges = {
+            2 * rootSeconds(stage: stage, tokens: $0, isDivided: isDivided) + tradeSeconds(stage: stage, tokens: $0)
+        }
         let latency = exchanges(0)
         let token = qkv + matrices(outWeights) + matrices(ffnWeights) + exchanges(1) - latency
         let pair = parts.map { pairOperations($0) / $0.rates.attention }.max() ?? 0
@@ -263,7 +266,7 @@ public struct CostModel: Sendable {
         }
         let attention = parts.map { decodeAttentionSeconds($0, stage: stage, depth: depth) }.max() ?? 0
         return read(qkvWeights) + attention + read(outWeights) + read(ffnWeights)
-            + 2 * rootSeconds(stage: stage, tokens: 1) + tradeSeconds(stage: stage, tokens: 1)
+            + 2 * rootSeconds(stage: stage, tokens: 1, isDivided: false) + tradeSeconds(stage: stage, tokens: 1)
     }
 
     /// Seconds of one layer's attention for one token: the kernel's calls, one for each KV head or subtree of its slots,

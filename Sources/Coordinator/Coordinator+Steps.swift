@@ -168,9 +168,12 @@ extension Coordinator {
         }
     }
 
-    /// Everybody who waits for logits hears that they will not come.
+    /// Everybody who waits for logits hears that they will not come; a plan follows, or none.
     func failLogits(_ problem: Problem) {
-        for run in logitRuns { run.continuation.resume(throwing: problem) }
+        for run in logitRuns {
+            run.continuation.resume(throwing: problem)
+            for sequence in run.open { _ = router.free(sequence) }
+        }
         logitRuns = []
     }
 

@@ -179,6 +179,10 @@ extension Coordinator {
         begin(admitted)
     }
 
+    /// How often a job may lose a worker that it runs on; one that ends them itself must not go on for ever.
+    private static let mostLosses = 3
+
+    /// The plan ends without another; what runs waits for the next one, with the tokens that it has.
     private func tearDown(_ problem: Problem) {
         say("coordinator: \(problem)")
         lastProblem = problem
@@ -186,8 +190,18 @@ extension Coordinator {
         scheduler = nil
         restoring = [:]
         isTakingOver = false
-        _ = router.replan([])
-        for sequence in running { fail(sequence, problem) }
         failLogits(problem)
+        _ = router.replan([], keepsRunning: true)
+        for sequence in running {
+            guard let id = table.job(of: sequence), let losses = update(id, { $0.lostWorker() }) else { continue }
+            if losses >= Self.mostLosses {
+                fail(
+                    sequence,
+                    Problem(problem.kind, "\(problem.message); the job ran for the \(losses). time when this happened"))
+                _ = router.free(sequence)
+            } else {
+                say("coordinator: \(id) goes on when a plan is in force again")
+            }
+        }
     }
 }

@@ -19,6 +19,7 @@ struct Job {
     private var startedAt: ContinuousClock.Instant?
     private var computingSince: ContinuousClock.Instant?
     private var firstTokenAt: ContinuousClock.Instant?
+    private var losses = 0
     /// What a pair of tokens in attention costs, in a token's other work.
     private let attentionRatio: Double
 
@@ -53,6 +54,12 @@ struct Job {
         state.phase = .prefill
         startedAt = now
         state.timings.queued = now - acceptedAt
+    }
+
+    /// A worker that it ran on is lost; returns how often that has happened.
+    mutating func lostWorker() -> Int {
+        losses += 1
+        return losses
     }
 
     /// So many tokens of the prompt were found in the KV cache: they are not computed.

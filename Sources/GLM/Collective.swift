@@ -19,10 +19,10 @@ public struct Parcel {
 
 /// What the ranks of a stage tell one another. Every rank calls the same methods in the same order within a step.
 public protocol Collective: AnyObject {
-    /// Sends this rank's subtree roots, `count` floats each, to the other ranks and returns theirs.
+    /// Sends every other rank `elements[its number]` of this rank's subtree roots, and returns `elements[this one's]` of theirs.
     ///
-    /// The memory returned is valid until the next call.
-    func exchange(_ roots: [SubtreeRoot], count: Int) throws -> [SubtreeRoot]
+    /// What is returned is addressed like a whole root; only those elements of it are there. It is valid until the next call.
+    func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) throws -> [SubtreeRoot]
 
     /// Sends each parcel to its rank, and returns what those ranks have sent here, in the same order.
     ///
@@ -40,7 +40,7 @@ public final class SoloCollective: Collective {
     /// A collective of one.
     public init() {}
     /// Nobody else has roots.
-    public func exchange(_ roots: [SubtreeRoot], count: Int) -> [SubtreeRoot] { [] }
+    public func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) -> [SubtreeRoot] { [] }
     /// Nobody else is there to trade with.
     public func trade(_ parcels: [Parcel]) -> [UnsafeBufferPointer<Float>] { [] }
     /// Nobody else has values.

@@ -137,20 +137,39 @@ extension Stage {
                 own.append(SubtreeRoot(leaves: leaves, values: UnsafePointer(scratch.roots[index])))
             }
         }
-        let roots = try own + collective.exchange(own, count: rows * hidden)
+        let division = RowDivision(rows: rows, width: hidden, ranks: slice.rankCount)
+        let roots = try own + collective.exchange(own, elements: division.elements)
+        let summed = division.elements[slice.rank]
         let target = norm == nil ? scratch.x : scratch.normed
         team.run { rank in
+            let share = team.share(of: summed.count, rank: rank)
             treeSum(
-                roots, elements: team.share(of: rows * hidden, rank: rank), into: target,
-                addingTo: norm == nil ? UnsafePointer(scratch.x) : nil)
+                roots, elements: summed.lowerBound + share.lowerBound..<summed.lowerBound + share.upperBound,
+                into: target, addingTo: norm == nil ? UnsafePointer(scratch.x) : nil)
         }
-        guard let norm else { return }
-        team.run { rank in
-            for row in team.share(of: rows, rank: rank) {
-                let values = scratch.normed + row * hidden
-                rmsNorm(values, weight: norm.values, eps: configuration.eps, count: hidden, into: values)
-                add(values, into: scratch.x + row * hidden, count: hidden)
+        if let norm {
+            let first = summed.lowerBound / hidden
+            team.run { rank in
+                for row in team.share(of: summed.count / hidden, rank: rank) {
+                    let values = scratch.normed + (first + row) * hidden
+                    rmsNorm(values, weight: norm.values, eps: configuration.eps, count: hidden, into: values)
+                    add(values, into: scratch.x + (first + row) * hidden, count: hidden)
+                }
             }
+        }
+        if division.isDivided { try collect(division, collective) }
+    }
+
+    /// Brings the rows of the residual stream that other ranks have summed.
+    private func collect(_ division: RowDivision, _ collective: any Collective) throws {
+        let own = division.elements[slice.rank]
+        let others = division.elements.indices.filter { $0 != slice.rank }
+        let values = UnsafeBufferPointer(start: scratch.x + own.lowerBound, count: own.count)
+        let found = try collective.trade(
+            others.map { Parcel(rank: $0, values: values, expected: division.elements[$0].count) })
+        for (rank, rows) in zip(others, found) {
+            guard let base = rows.baseAddress else { continue }
+            (scratch.x + division.elements[rank].lowerBound).update(from: base, count: rows.count)
         }
     }
 

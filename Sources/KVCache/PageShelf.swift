@@ -140,7 +140,8 @@ struct PageShelf: Sendable {
         return hex(key.high) + hex(key.low)
     }
 
-    private static func names(in folder: String) -> [String] {
+    /// What lies in a folder.
+    static func names(in folder: String) -> [String] {
         guard let stream = opendir(folder) else { return [] }
         defer { closedir(stream) }
         var names: [String] = []

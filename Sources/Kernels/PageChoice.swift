@@ -157,7 +157,7 @@ struct Chooser {
             }
         }
         if count == 0 { return }
-        if !leftOut { return attention.add(page: page, to: state) }
+        if !leftOut { return attention.add(page: page, next: page, to: state) }
         let chosen = AttentionState(someState, rowCount: count, headDim: headDim)
         for i in 0..<count {
             let row = some[i]
@@ -169,7 +169,7 @@ struct Chooser {
             visible: someVisible, rowCount: count, pageCount: attention.pageCount, keyPages: attention.keyPages,
             valuePages: attention.valuePages, headDim: headDim, type: attention.type, floats: someFloats)
         part.pack(someQueries)
-        part.add(page: page, to: chosen)
+        part.add(page: page, next: page, to: chosen)
         for i in 0..<count {
             let row = some[i]
             chosen.rows(i..<i &+ 1).copy(to: state.rows(row..<row &+ 1))

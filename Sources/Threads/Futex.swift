@@ -50,13 +50,13 @@ final class Futex: @unchecked Sendable {  // all access is atomic; the memory li
     func spin(while expected: UInt32, nanoseconds: UInt64) -> Bool {
         if value != expected { return true }
         guard nanoseconds > 0 else { return false }
-        let end = Clock.nanoseconds() &+ nanoseconds
+        let end = SpinClock.nanoseconds() &+ nanoseconds
         repeat {
             for _ in 0..<16 {
                 clinux_relax()
                 if word.pointee.load(ordering: .acquiring) != expected { return true }
             }
-        } while Clock.nanoseconds() < end
+        } while SpinClock.nanoseconds() < end
         return false
     }
 }

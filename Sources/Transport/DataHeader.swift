@@ -30,6 +30,13 @@ public struct DataHeader: Hashable, Sendable {
         case logits = 3
         /// Queries, or partial results of attention, from one rank for another.
         case attention = 4
+        /// A ring in shared memory that the sender will write to: process in `sequence`, file in `elements`, number in `step`.
+        case ring = 5
+        /// There is something in such a ring.
+        case wake = 6
+
+        /// Whether it is for whoever computes, and not for the link itself.
+        var isTensor: Bool { self != .ring && self != .wake }
     }
 
     /// What travels.
@@ -75,7 +82,7 @@ public struct DataHeader: Hashable, Sendable {
     /// Bytes of a header.
     public static let byteCount = 48
     /// The version in bytes 4 and 5; another one is refused.
-    public static let version: UInt16 = 1
+    public static let version: UInt16 = 2
     /// Frames a message may have besides the header.
     public static let mostParts = 64
     static let magic: UInt32 = 0x444d_4c47

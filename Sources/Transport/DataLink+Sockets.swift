@@ -33,13 +33,25 @@ extension DataLink {
 
     /// The next sound message that waits, or nil; what makes no sense is counted and dropped.
     func next() -> DataMessage? {
+        for inlet in inlets {
+            if let message = inlet.next() { return message }
+            if inlet.isBroken { drop(inlet) }
+        }
+        return nextOfSocket()
+    }
+
+    private func nextOfSocket() -> DataMessage? {
         var first = zmq_msg_t()
         zmq_msg_init(&first)
         defer { zmq_msg_close(&first) }
         while receiveFrame(&first) {
             let bytes = UnsafeRawBufferPointer(start: zmq_msg_data(&first), count: zmq_msg_size(&first))
             let header = try? DataHeader(decoding: bytes)
-            if let message = parts(of: header, more: zmq_msg_more(&first) != 0) { return message }
+            if let message = parts(of: header, more: zmq_msg_more(&first) != 0) {
+                if message.header.kind.isTensor { return message }
+                attach(message.header)
+                continue
+            }
             totals.withLock { $0.malformedReceived += 1 }
         }
         return nil
@@ -90,6 +102,8 @@ extension DataLink {
             if left <= .zero { return false }
             milliseconds = Int(left.milliseconds)
         }
+        defer { wakeUp() }
+        guard fallAsleep() else { return true }
         return withUnsafeTemporaryAllocation(of: zmq_pollitem_t.self, capacity: 3) { items in
             items[0] = zmq_pollitem_t(socket: pull.raw, fd: 0, events: Int16(ZMQ_POLLIN), revents: 0)
             items[1] = zmq_pollitem_t(socket: nil, fd: door, events: Int16(ZMQ_POLLIN), revents: 0)

@@ -31,7 +31,9 @@ public struct DataCounters: Sendable, Hashable {
     public var malformedReceived: UInt64 = 0
 }
 
-/// Tensors between workers: one PULL socket that listens, one PUSH socket a peer, made when first used.
+/// Tensors between workers: one PULL socket that listens, one PUSH socket a peer, made when first used. Between workers of one host tensors
+/// take a ring in shared memory instead, from when the receiver has found it: a decode step has two exchanges a layer, and each would
+/// wake two threads of libzmq.
 ///
 /// It belongs to the engine's thread and blocks it, since the exchange is part of the step. Only `interrupt`,
 /// `counters` and `endpoint` may be used from elsewhere. Messages may come early or late: early ones are kept, those of an
@@ -47,8 +49,10 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
     private let interruption = Mutex<Interruption?>(nil)
     private let isInterrupted = Atomic(false)
     let totals = Mutex(DataCounters())
-    private var epoch: UInt32 = 0
+    private(set) var epoch: UInt32 = 0
     private var peers: [Outlet] = []
+    var inlets: [RingInlet] = []
+    private let usesRings: Bool
     private var stash: [DataKey: DataMessage] = [:]
 
     /// Early messages that are kept; a peer that is further ahead than that is broken.
@@ -59,11 +63,15 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
         var epoch: UInt32
     }
 
-    /// The PUSH socket to one peer.
-    private final class Outlet {
+    /// Bytes of one part, at most.
+    static let mostFrameBytes = 1 << 30
+
+    /// The PUSH socket to one peer, and the ring when it is on the same host.
+    final class Outlet {
         let peer: DataPeer
         let socket: Socket
         var isConnected = false
+        var ring: Ring?
 
         init(peer: DataPeer, socket: consuming Socket) {
             self.peer = peer
@@ -73,14 +81,19 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
 
     /// Listens on `endpoint`: `tcp://HOST:0`, `ipc://PATH`, or `ipc://*` for a path in a new private folder.
     ///
-    /// `highWater` is how many messages may wait each way before a sender waits too.
-    public init(context: Context, endpoint: String, insecure: Bool = false, highWater: Int = 64) throws {
+    /// - Parameters:
+    ///   - highWater: How many messages may wait each way before a sender waits too.
+    ///   - usesRings: Whether tensors for workers of this host take shared memory.
+    public init(
+        context: Context, endpoint: String, insecure: Bool = false, highWater: Int = 64, usesRings: Bool = true
+    ) throws {
         try Endpoint.checkBind(endpoint, security: context.security, insecure: insecure)
         let folder = endpoint == "ipc://*" ? try Endpoint.makePrivateFolder() : nil
         privateFolder = folder
         self.context = context
         self.highWater = highWater
-        pull = try Socket(context, .pull, highWater: highWater, mostFrameBytes: 1 << 30)
+        self.usesRings = usesRings
+        pull = try Socket(context, .pull, highWater: highWater, mostFrameBytes: Self.mostFrameBytes)
         self.endpoint = try pull.bind(folder.map { "ipc://\($0)/data" } ?? endpoint)
     }
 
@@ -98,6 +111,7 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
     /// Begins a plan: messages and interruptions of older ones are forgotten, `send(to:)` counts these peers from 0.
     public func begin(epoch: UInt32, peers: [DataPeer]) throws {
         self.epoch = epoch
+        inlets.removeAll { $0.epoch < epoch }
         let old = stash.filter { $0.key.epoch < epoch }
         for key in old.keys { stash[key] = nil }
         totals.withLock { $0.staleReceived += UInt64(old.count) }
@@ -118,7 +132,7 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
             isInterrupted.store(true, ordering: .releasing)
         }
         var one: UInt64 = 1
-        _ = write(door, &one, 8)
+        _ = Glibc.write(door, &one, 8)
     }
 
     /// Sends `parts` to peer `index`; waits while the peer has no room or is not connected, until an interruption or
@@ -136,8 +150,26 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
             try outlet.socket.connect(
                 outlet.peer.endpoint, serverKey: outlet.peer.publicKey.isEmpty ? nil : outlet.peer.publicKey)
             outlet.isConnected = true
+            if usesRings, Endpoint.isSameHost(outlet.peer.endpoint, endpoint) { outlet.ring = Ring() }
+            if let name = outlet.ring?.name { try push(outlet, .ring(name, epoch: epoch), [], until: nil) }
         }
         let end = timeout.map { ContinuousClock.now + $0 }
+        if let ring = outlet.ring, ring.isAttached {
+            try write(header, parts, to: ring, of: outlet, until: end)
+        } else {
+            try push(outlet, header, parts, until: end)
+        }
+        let bytes = parts.reduce(DataHeader.byteCount) { $0 + $1.count }
+        totals.withLock {
+            $0.bytesSent += UInt64(bytes)
+            $0.messagesSent += 1
+        }
+    }
+
+    /// Sends a message through the socket.
+    private func push(
+        _ outlet: Outlet, _ header: DataHeader, _ parts: [UnsafeRawBufferPointer], until end: ContinuousClock.Instant?
+    ) throws {
         while !attempt(outlet.socket.raw, header, parts) {
             try checkInterruption()
             guard wait(until: end, toSendOn: outlet.socket.raw) else {
@@ -146,11 +178,35 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
             // The peer may wait for room on our side before it makes some on its own.
             while let message = next() { keep(message) }
         }
-        let bytes = parts.reduce(DataHeader.byteCount) { $0 + $1.count }
-        totals.withLock {
-            $0.bytesSent += UInt64(bytes)
-            $0.messagesSent += 1
+    }
+
+    /// Writes a message to a ring, and waits while it is full. What is left in the middle of a message is of no more use.
+    private func write(
+        _ header: DataHeader, _ parts: [UnsafeRawBufferPointer], to ring: Ring, of outlet: Outlet,
+        until end: ContinuousClock.Instant?
+    ) throws {
+        var isWhole = false
+        defer { if !isWhole { outlet.ring = nil } }
+        func put(_ bytes: UnsafeRawBufferPointer) throws {
+            var done = 0
+            while done < bytes.count {
+                let count = ring.write(UnsafeRawBufferPointer(rebasing: bytes[done...]))
+                done += count
+                if ring.takeSleeper() { _ = attempt(outlet.socket.raw, .wake(epoch: epoch), []) }
+                guard count == 0 else { continue }
+                try checkInterruption()
+                guard !ring.isBroken, end.map({ $0 > .now }) ?? true else {
+                    throw Problem.unavailable("data link: \(outlet.peer.endpoint) took no message in time")
+                }
+                if let message = next() { keep(message) } else { sched_yield() }
+            }
         }
+        try withUnsafeTemporaryAllocation(byteCount: DataHeader.byteCount, alignment: 8) { bytes in
+            header.encode(into: bytes)
+            try put(UnsafeRawBufferPointer(bytes))
+        }
+        for part in parts { try put(part) }
+        isWhole = true
     }
 
     /// The message that `key` names; waits for it until an interruption or `timeout`.
@@ -163,6 +219,7 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
                 keep(message)
             }
             try checkInterruption()
+            if spin() { continue }
             guard wait(until: end, toSendOn: nil) else {
                 throw Problem.unavailable(
                     "data link: nothing came in time from stage \(key.stage) rank \(key.rank) for step \(key.step)")

@@ -12,6 +12,11 @@ public enum Endpoint {
         return parts.count == 4 && parts[0] == 127 && !parts.contains(nil)
     }
 
+    /// Whether two workers that listen there are probably on one machine.
+    static func isSameHost(_ one: String, _ other: String) -> Bool {
+        (isLocal(one) && isLocal(other)) || (tcpHost(one) != nil && tcpHost(one) == tcpHost(other))
+    }
+
     /// Whether `endpoint` is written in IPv6; with that option libzmq would spell IPv4 addresses in another way too.
     static func isIPv6(_ endpoint: String) -> Bool { endpoint.hasPrefix("tcp://[") }
 

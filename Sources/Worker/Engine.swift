@@ -297,9 +297,10 @@ private struct StepLoop {
         stage.store = nil
         guard let disk = parts.disk else { return }
         let (send, log, vitals, epoch) = (parts.send, parts.log, parts.vitals, assignment.epoch)
+        let folder = disk.folder(digest: assignment.digest, layout: stage.pageLayout)
         do {
             stage.store = try PageStore(
-                folder: disk.folder(digest: assignment.digest, layout: stage.pageLayout), limit: disk.bytes,
+                folder: folder, limit: OtherShelves.makeRoom(for: folder, limit: disk.bytes),
                 pageBytes: stage.kvPageBytes
             ) { event in
                 switch event {

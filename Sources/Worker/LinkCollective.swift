@@ -30,7 +30,7 @@ final class LinkCollective: Collective {
     /// Lets go of what the last call returned.
     func end() { held = [] }
 
-    func exchange(_ roots: [SubtreeRoot], count: Int) throws -> [SubtreeRoot] {
+    func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) throws -> [SubtreeRoot] {
         guard slice.rankCount > 1 else { return [] }
         let start = ContinuousClock.now
         defer { waited += .now - start }
@@ -39,24 +39,31 @@ final class LinkCollective: Collective {
         guard RootSpan.roots(of: slice.leaves, within: hull) == roots.map(\.leaves) else {
             throw Problem.failed("the sums of leaves \(slice.leaves) can not be told apart on the wire")
         }
-        let header = DataHeader(
-            kind: .roots, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
-            leaves: hull, parts: roots.count, elements: count)
-        let parts = roots.map { UnsafeRawBufferPointer(start: $0.values, count: count * MemoryLayout<Float>.size) }
-        for rank in others { try link.send(to: place(rank), header, parts) }
+        for rank in others {
+            let range = elements[rank]
+            let header = DataHeader(
+                kind: .roots, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
+                leaves: hull, parts: roots.count, elements: range.count)
+            let parts = roots.map {
+                UnsafeRawBufferPointer(
+                    start: $0.values + range.lowerBound, count: range.count * MemoryLayout<Float>.size)
+            }
+            try link.send(to: place(rank), header, parts)
+        }
         held = []
         var found: [SubtreeRoot] = []
+        let own = elements[slice.rank]
         for rank in others {
             let message = try link.receive(key(.roots, number, rank))
             let leaves = RootSpan.roots(of: slice.leavesByRank[rank], within: message.header.leaves)
-            guard message.header.parts == leaves.count, leaves.isEmpty || message.header.elements == count else {
+            guard message.header.parts == leaves.count, leaves.isEmpty || message.header.elements == own.count else {
                 throw Problem.failed(
-                    "stage \(slice.stage) rank \(rank) sent \(message.header.parts) sums of \(message.header.elements) values, expected \(leaves.count) of \(count)"
+                    "stage \(slice.stage) rank \(rank) sent \(message.header.parts) sums of \(message.header.elements) values, expected \(leaves.count) of \(own.count)"
                 )
             }
             for (index, run) in leaves.enumerated() {
                 guard let values = message.part(index).baseAddress else { continue }
-                found.append(SubtreeRoot(leaves: run, values: values))
+                found.append(SubtreeRoot(leaves: run, values: values - own.lowerBound))
             }
             held.append(message)
         }

@@ -129,11 +129,14 @@ struct CostModelTests {
         let sums: Int = 2 * 2 * 16_384
         #expect(two.prefillWireBytes() == Double(39 * sums))
         #expect(two.decodeWireBytes() == Double(40 * sums + 75_776 * 4))
-        // Eight ranks: 56 roots twice, four heads' queries to one peer, four heads' states of one subtree back.
+        // Eight ranks: 56 roots twice in an answer, in a prompt an eighth of them and as much of the sums back; four heads' queries to one
+        // peer, four heads' states of one subtree back.
         let eight = model(Layout(stages: 1, ranks: 8))
         let traded: Int = 8 * 4 * (128 + 130) * 4
-        let layer: Int = 2 * 56 * 16_384 + traded
+        let layer: Int = 2 * 2 * 56 * 16_384 / 8 + traded
         #expect(eight.prefillWireBytes() == Double(39 * layer))
+        let decode: Int = 40 * (2 * 56 * 16_384 + traded) + 7 * 18_944 * 4
+        #expect(eight.decodeWireBytes() == Double(decode))
     }
 
     @Test("an exchange waits for latency and bytes; workers of one host share its network")
@@ -148,8 +151,11 @@ struct CostModelTests {
         let four = Layout(stages: 1, ranks: 4)
         let shared = model(four, network: slow) { "h\($0 / 2)" }
         let roots: Double = 1e-3 + 512 * 4 * 16_384 / 0.125e9
-        #expect(near(shared.rootSeconds(stage: 0, tokens: 512), roots, 1e-6))
-        #expect(model(four, network: slow) { _ in "h" }.rootSeconds(stage: 0, tokens: 512) == 0)
+        #expect(near(shared.rootSeconds(stage: 0, tokens: 512, isDivided: false), roots, 1e-6))
+        // Divided, a quarter of each root goes to each, and a quarter of the sums comes back.
+        let divided: Double = 2 * (1e-3 + 512 * 16_384 / 0.125e9)
+        #expect(near(shared.rootSeconds(stage: 0, tokens: 512, isDivided: true), divided, 1e-6))
+        #expect(model(four, network: slow) { _ in "h" }.rootSeconds(stage: 0, tokens: 512, isDivided: false) == 0)
     }
 
     @Test("the slowest rank decides")

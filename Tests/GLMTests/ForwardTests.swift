@@ -110,6 +110,24 @@ struct OneAnswerTests {
         }
     }
 
+    @Test(
+        "chunks so long that the ranks add up different rows give the same bits",
+        arguments: ["glm-hf-f32", "glm4-0414"])
+    func divided(name: String) throws {
+        let checkpoint = try Checkpoint.open(Golden(name).model)
+        let description = try ModelDescription(checkpoint)
+        let configuration = description.configuration
+        let rows = RowDivision.leastBytes / 4 / configuration.hidden + 5
+        #expect(RowDivision(rows: rows, width: configuration.hidden, ranks: 3).isDivided)
+        let tokens = (0..<rows).map { TokenID(($0 * 31 + $0 / 64) % configuration.vocabulary) }
+        let alone = try Generator(checkpoint, kvTokens: 2 * rows, threads: 2).logits(of: [tokens], chunk: 512)
+        for (layout, weights) in [("1x3", [1.0, 1, 1]), ("2x4", nil), ("1x8", nil), ("1x4", [5, 1, 1, 1])] {
+            let grid = try Grid(
+                description, source: checkpoint, layout: Layout(layout), weights: weights, kvTokens: 2 * rows)
+            #expect(try grid.logits([tokens], chunk: rows).bits == alone.bits, "\(layout)")
+        }
+    }
+
     @Test("chunks and company change no bit", arguments: ["f32", "bf16", "f16", "q8", "q4"])
     func chunks(type: String) throws {
         for name in ["glm-hf-f32", "glm4-0414", "gguf-chatglm-q4_1"] {

@@ -183,13 +183,16 @@ private final class Meeting: @unchecked Sendable {
             return UnsafeBufferPointer(start: copy, count: values.count)
         }
 
-        func exchange(_ roots: [SubtreeRoot], count: Int) throws -> [SubtreeRoot] {
+        func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) throws -> [SubtreeRoot] {
             round += 1
-            let mine = roots.map { (Array(UnsafeBufferPointer(start: $0.values, count: count)), $0.leaves) }
+            let end = elements.map(\.upperBound).max() ?? 0
+            let mine = roots.map { (Array(UnsafeBufferPointer(start: $0.values, count: end)), $0.leaves) }
             let all = meeting.meet(rank, round: round, mine)
             return all.indices.filter { $0 != rank }.flatMap { other in
                 all[other].compactMap { values, leaves in
-                    keep(values).baseAddress.map { SubtreeRoot(leaves: leaves, values: UnsafePointer($0)) }
+                    // What another's rank is not for this one must not be read.
+                    let known = values.indices.map { elements[rank].contains($0) ? values[$0] : .nan }
+                    return keep(known).baseAddress.map { SubtreeRoot(leaves: leaves, values: UnsafePointer($0)) }
                 }
             }
         }

@@ -200,6 +200,31 @@ struct PageStoreTests {
         #expect(Set(bench.store.keys) == Set(keys(1, 8) + keys(3, 8) + keys(4, 8)))
     }
 
+    @Test(
+        "folders of other slices keep to half of the limit together, the newest first; one that is in use is left alone"
+    )
+    func others() throws {
+        let root = try Bench(limit: 1 << 20).folder
+        var workers: [PageStore] = []
+        for (index, name) in ["old", "used", "new", "own"].enumerated() {
+            let store = try PageStore(folder: "\(root)/\(name)", limit: 1 << 20, pageBytes: 4096) { _ in }
+            if name == "used" { workers.append(store) } else { store.close() }
+            let path = "\(root)/\(name)/0\(index)\(PageFile.suffix)"
+            let file = open(path, O_RDWR | O_CREAT, 0o600)
+            ftruncate(file, 300_000)
+            var times = [timespec(tv_sec: index + 1, tv_nsec: 0), timespec(tv_sec: index + 1, tv_nsec: 0)]
+            futimens(file, &times)
+            close(file)
+        }
+        #expect(OtherShelves.makeRoom(for: "\(root)/own", limit: 1_000_000) == 700_000)
+        #expect(
+            access("\(root)/old", F_OK) != 0, "two of 300,000 are more than half of the limit, and this was used first")
+        #expect(access("\(root)/new/02\(PageFile.suffix)", F_OK) == 0)
+        #expect(access("\(root)/used/01\(PageFile.suffix)", F_OK) == 0)
+        #expect(access("\(root)/own/03\(PageFile.suffix)", F_OK) == 0)
+        for worker in workers { worker.close() }
+    }
+
     @Test("a folder that vanishes is made again, and a store that is in use is not opened twice")
     func vanished() throws {
         let bench = try Bench()

@@ -66,7 +66,7 @@ struct ServingTests {
         try await cluster.stop()
     }
 
-    @Test("5: a worker that is killed fails its job with a clear error, and the cluster serves again when one joins")
+    @Test("5: the job of a worker that is killed goes on when another one joins")
     func killedWorker() async throws {
         let cluster = try await TestCluster.byHand(workers: 2, layout: "2x1")
         // Reading this takes far longer than the test: attention grows with the square of the length.
@@ -80,11 +80,10 @@ struct ServingTests {
             return shown.output.contains("\"prefill\"")
         }
         try cluster.process("w1").send(SIGKILL)
-        let waited = try await cluster.ask(["jobs", "wait", name])
-        #expect(waited.isOneError(status: 1), "\(waited)")
-        #expect(waited.errors.contains("w1"), "\(waited.errors)")
         try cluster.addWorker("w2")
         try await cluster.waitUntilReady()
+        let waited = try await cluster.ask(["jobs", "wait", name])
+        #expect(waited.status == 0, "\(waited)")
         #expect(try await cluster.recall() == "719")
         try await cluster.stop()
     }

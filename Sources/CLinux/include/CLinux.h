@@ -37,6 +37,9 @@ int clinux_has_avx512(void);
 /// Asks for the cache line of `p`, which may be any address, to be brought near: it will be read soon.
 static inline void clinux_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 
+/// As clinux_prefetch, but no nearer than the second level: it will be read after much else.
+static inline void clinux_prefetch_later(const void *p) { __builtin_prefetch(p, 0, 2); }
+
 /// Tells the processor that this is a spin loop.
 static inline void clinux_relax(void) {
 #if defined(__x86_64__)
@@ -45,3 +48,9 @@ static inline void clinux_relax(void) {
   __asm__ volatile("yield");
 #endif
 }
+
+/// A file in memory of `bytes` bytes, all of them there, that any process may open through /proc; -1 when that can not be.
+int clinux_memory_file(const char *name, int64_t bytes);
+
+/// Fills `bytes` with random numbers; 0 when it worked.
+int clinux_random(void *bytes, size_t count);

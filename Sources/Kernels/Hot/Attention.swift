@@ -121,7 +121,9 @@ struct Attention {
     func add(slot: Int, to state: AttentionState) {
         var page = Slots.firstPage(ofSlot: slot)
         while page < pageCount {
-            self.add(page: page, to: state)
+            var next = page &+ Slots.count
+            if next >= pageCount { next = slot &+ 1 < Slots.count ? Slots.firstPage(ofSlot: slot &+ 1) : page }
+            self.add(page: page, next: next < pageCount ? next : page, to: state)
             page &+= Slots.count
         }
     }
@@ -146,14 +148,18 @@ struct Attention {
     ///
     /// Few groups read f16 as it is: widening it once more for each costs less than writing it and reading it again. Blocks take more
     /// work to widen, and it is done once.
-    func add(page: Int, to state: AttentionState) {
+    ///
+    /// - Parameter next: The page that is likely to be added after it.
+    func add(page: Int, next: Int, to state: AttentionState) {
+        let ahead = keyPages[next] - keyPages[page]
         if type == .f32 {
             AttentionGroups<0>.add(self, page: page, keys: keyPages[page], values: valuePages[page], to: state)
         } else if type == .f16 && groupCount <= 4 {
-            AttentionGroups<1>.add(self, page: page, keys: keyPages[page], values: valuePages[page], to: state)
+            AttentionGroups<1>.add(
+                self, page: page, keys: keyPages[page], values: valuePages[page], ahead: ahead, to: state)
         } else {
-            widenKeys(keyPages[page], headDim: headDim, type: type, into: keys)
-            widenValues(valuePages[page], headDim: headDim, type: type, into: values)
+            widenKeys(keyPages[page], headDim: headDim, type: type, ahead: ahead, into: keys)
+            widenValues(valuePages[page], headDim: headDim, type: type, ahead: ahead, into: values)
             AttentionGroups<0>.add(self, page: page, keys: keys, values: values, to: state)
         }
     }

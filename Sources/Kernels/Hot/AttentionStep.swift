@@ -5,26 +5,28 @@ enum AttentionStep<let R: Int, let H: Int> {
     /// `scores` [R][64] <- q k, of the rows from `first` on.
     @inline(never)
     static func score(
-        _ call: Attention, first: Int, keys: UnsafeRawPointer, into scores: UnsafeMutablePointer<Float>
+        _ call: Attention, first: Int, keys: UnsafeRawPointer, ahead: Int, into scores: UnsafeMutablePointer<Float>
     ) {
-        score(call.packed + first &* call.headDim, keys, depth: call.headDim, into: scores)
+        score(call.packed + first &* call.headDim, keys, depth: call.headDim, ahead: ahead, into: scores)
     }
 
     /// Weights and weighted values of rows whose scores are known; `start` is the position of the page's first token.
     @inline(never)
     static func finish(
         _ call: Attention, first: Int, start: Int, seen: ClosedRange<Int>, scores: UnsafeMutablePointer<Float>,
-        values: UnsafeRawPointer, to state: AttentionState
+        values: UnsafeRawPointer, ahead: Int, to state: AttentionState
     ) {
         weigh(call, first, start, isWhole: seen.lowerBound >= Attention.keyCount, scores, state)
         addValues(
-            call, scores, values, seen: min(seen.upperBound, Attention.keyCount), into: state.o + first &* call.headDim)
+            call, scores, values, seen: min(seen.upperBound, Attention.keyCount), ahead: ahead,
+            into: state.o + first &* call.headDim)
     }
 
     /// scores [R][64] <- q k.
     @inline(__always)
     private static func score(
-        _ q: UnsafePointer<Float>, _ keys: UnsafeRawPointer, depth: Int, into scores: UnsafeMutablePointer<Float>
+        _ q: UnsafePointer<Float>, _ keys: UnsafeRawPointer, depth: Int, ahead: Int,
+        into scores: UnsafeMutablePointer<Float>
     ) {
         let size = H == 1 ? 2 : 4
         var column = 0
@@ -34,18 +36,18 @@ enum AttentionStep<let R: Int, let H: Int> {
             switch Sixteen.tileColumns(rows: R) {
             case 4:
                 AttentionTile<R, 4, H>.multiply(
-                    q, rowStride: 1, depthStride: R, k, stride: Attention.keyCount, depth: depth, factors: nil, into: s,
-                    outStride: Attention.keyCount)
+                    q, rowStride: 1, depthStride: R, k, stride: Attention.keyCount, depth: depth, ahead: ahead,
+                    factors: nil, into: s, outStride: Attention.keyCount)
                 column &+= 64
             case 2:
                 AttentionTile<R, 2, H>.multiply(
-                    q, rowStride: 1, depthStride: R, k, stride: Attention.keyCount, depth: depth, factors: nil, into: s,
-                    outStride: Attention.keyCount)
+                    q, rowStride: 1, depthStride: R, k, stride: Attention.keyCount, depth: depth, ahead: ahead,
+                    factors: nil, into: s, outStride: Attention.keyCount)
                 column &+= 32
             default:
                 AttentionTile<R, 1, H>.multiply(
-                    q, rowStride: 1, depthStride: R, k, stride: Attention.keyCount, depth: depth, factors: nil, into: s,
-                    outStride: Attention.keyCount)
+                    q, rowStride: 1, depthStride: R, k, stride: Attention.keyCount, depth: depth, ahead: ahead,
+                    factors: nil, into: s, outStride: Attention.keyCount)
                 column &+= 16
             }
         }
@@ -55,7 +57,7 @@ enum AttentionStep<let R: Int, let H: Int> {
     @inline(__always)
     private static func addValues(
         _ call: Attention, _ scores: UnsafeMutablePointer<Float>, _ values: UnsafeRawPointer, seen: Int,
-        into o: UnsafeMutablePointer<Float>
+        ahead: Int, into o: UnsafeMutablePointer<Float>
     ) {
         let size = H == 1 ? 2 : 4
         let headDim = call.headDim
@@ -64,25 +66,25 @@ enum AttentionStep<let R: Int, let H: Int> {
         while most >= 4 && column &+ 64 <= headDim {
             AttentionTile<R, 4, H>.multiply(
                 scores, rowStride: Attention.keyCount, depthStride: 1, values + column &* size, stride: headDim,
-                depth: seen, factors: call.factors, into: o + column, outStride: headDim)
+                depth: seen, ahead: ahead, factors: call.factors, into: o + column, outStride: headDim)
             column &+= 64
         }
         while most >= 2 && column &+ 32 <= headDim {
             AttentionTile<R, 2, H>.multiply(
                 scores, rowStride: Attention.keyCount, depthStride: 1, values + column &* size, stride: headDim,
-                depth: seen, factors: call.factors, into: o + column, outStride: headDim)
+                depth: seen, ahead: ahead, factors: call.factors, into: o + column, outStride: headDim)
             column &+= 32
         }
         while column &+ 16 <= headDim {
             AttentionTile<R, 1, H>.multiply(
                 scores, rowStride: Attention.keyCount, depthStride: 1, values + column &* size, stride: headDim,
-                depth: seen, factors: call.factors, into: o + column, outStride: headDim)
+                depth: seen, ahead: ahead, factors: call.factors, into: o + column, outStride: headDim)
             column &+= 16
         }
         if column < headDim {
             AttentionTile<R, 1, H>.multiply(
                 scores, rowStride: Attention.keyCount, depthStride: 1, values + column &* size, stride: headDim,
-                depth: seen, isEight: true, factors: call.factors, into: o + column, outStride: headDim)
+                depth: seen, isEight: true, ahead: ahead, factors: call.factors, into: o + column, outStride: headDim)
         }
     }
 
@@ -150,7 +152,8 @@ enum AttentionGroups<let H: Int> {
     /// latencies, in which the processor then has the other's products to do.
     @inline(__always)
     static func add(
-        _ call: Attention, page: Int, keys: UnsafeRawPointer, values: UnsafeRawPointer, to state: AttentionState
+        _ call: Attention, page: Int, keys: UnsafeRawPointer, values: UnsafeRawPointer, ahead: Int = 0,
+        to state: AttentionState
     ) {
         let start = page &* Attention.keyCount
         var scores = call.scores
@@ -158,35 +161,35 @@ enum AttentionGroups<let H: Int> {
         var waiting = -1
         for group in 0..<call.groupCount {
             if call.seen(group: group, start: start).upperBound <= 0 { continue }
-            score(call, group, keys, into: scores)
-            if waiting >= 0 { finish(call, waiting, start, other, values, state) }
+            score(call, group, keys, ahead, into: scores)
+            if waiting >= 0 { finish(call, waiting, start, other, values, ahead, state) }
             waiting = group
             swap(&scores, &other)
         }
-        if waiting >= 0 { finish(call, waiting, start, other, values, state) }
+        if waiting >= 0 { finish(call, waiting, start, other, values, ahead, state) }
     }
 
     @inline(__always)
     private static func score(
-        _ call: Attention, _ group: Int, _ keys: UnsafeRawPointer, into scores: UnsafeMutablePointer<Float>
+        _ call: Attention, _ group: Int, _ keys: UnsafeRawPointer, _ ahead: Int,
+        into scores: UnsafeMutablePointer<Float>
     ) {
         let rows = call.rows(ofGroup: group)
         let first = rows.lowerBound
         switch rows.count {
-        case 6: AttentionStep<6, H>.score(call, first: first, keys: keys, into: scores)
-        case 5: AttentionStep<5, H>.score(call, first: first, keys: keys, into: scores)
-        case 4: AttentionStep<4, H>.score(call, first: first, keys: keys, into: scores)
-        case 3: AttentionStep<3, H>.score(call, first: first, keys: keys, into: scores)
-        case 2: AttentionStep<2, H>.score(call, first: first, keys: keys, into: scores)
-        default: AttentionStep<1, H>.score(call, first: first, keys: keys, into: scores)
+        case 6: AttentionStep<6, H>.score(call, first: first, keys: keys, ahead: ahead, into: scores)
+        case 5: AttentionStep<5, H>.score(call, first: first, keys: keys, ahead: ahead, into: scores)
+        case 4: AttentionStep<4, H>.score(call, first: first, keys: keys, ahead: ahead, into: scores)
+        case 3: AttentionStep<3, H>.score(call, first: first, keys: keys, ahead: ahead, into: scores)
+        case 2: AttentionStep<2, H>.score(call, first: first, keys: keys, ahead: ahead, into: scores)
+        default: AttentionStep<1, H>.score(call, first: first, keys: keys, ahead: ahead, into: scores)
         }
     }
 
     @inline(__always)
     private static func finish(
         _ call: Attention, _ group: Int, _ start: Int, _ scores: UnsafeMutablePointer<Float>,
-        _ values: UnsafeRawPointer,
-        _ state: AttentionState
+        _ values: UnsafeRawPointer, _ ahead: Int, _ state: AttentionState
     ) {
         let rows = call.rows(ofGroup: group)
         let first = rows.lowerBound
@@ -194,22 +197,28 @@ enum AttentionGroups<let H: Int> {
         switch rows.count {
         case 6:
             AttentionStep<6, H>.finish(
-                call, first: first, start: start, seen: seen, scores: scores, values: values, to: state)
+                call, first: first, start: start, seen: seen, scores: scores, values: values, ahead: ahead,
+                to: state)
         case 5:
             AttentionStep<5, H>.finish(
-                call, first: first, start: start, seen: seen, scores: scores, values: values, to: state)
+                call, first: first, start: start, seen: seen, scores: scores, values: values, ahead: ahead,
+                to: state)
         case 4:
             AttentionStep<4, H>.finish(
-                call, first: first, start: start, seen: seen, scores: scores, values: values, to: state)
+                call, first: first, start: start, seen: seen, scores: scores, values: values, ahead: ahead,
+                to: state)
         case 3:
             AttentionStep<3, H>.finish(
-                call, first: first, start: start, seen: seen, scores: scores, values: values, to: state)
+                call, first: first, start: start, seen: seen, scores: scores, values: values, ahead: ahead,
+                to: state)
         case 2:
             AttentionStep<2, H>.finish(
-                call, first: first, start: start, seen: seen, scores: scores, values: values, to: state)
+                call, first: first, start: start, seen: seen, scores: scores, values: values, ahead: ahead,
+                to: state)
         default:
             AttentionStep<1, H>.finish(
-                call, first: first, start: start, seen: seen, scores: scores, values: values, to: state)
+                call, first: first, start: start, seen: seen, scores: scores, values: values, ahead: ahead,
+                to: state)
         }
     }
 }

@@ -1,3 +1,5 @@
+import CLinux
+
 /// `R` rows by `C` sixteens of f32 sums in registers: the product that attention's two halves share.
 ///
 /// Rows are broadcast, columns are lanes, the walk along the depth is one FMA an element: the order does not depend on
@@ -8,10 +10,12 @@ enum AttentionTile<let R: Int, let C: Int, let H: Int> {
     ///
     /// - Shapes: `x` [depth][R] at any two strides, `y` [depth][16 C columns] with rows `stride` numbers apart, or, with
     ///   `isEight` and C = 1, eight columns; `out` [R][columns] with rows `outStride` floats apart.
+    /// - Parameter ahead: Bytes from an f16 `y` to what is read as it is after it.
     @inline(__always)
     static func multiply(
         _ x: UnsafePointer<Float>, rowStride: Int, depthStride: Int, _ y: UnsafeRawPointer, stride: Int, depth: Int,
-        isEight: Bool = false, factors: UnsafePointer<Float>?, into out: UnsafeMutablePointer<Float>, outStride: Int
+        isEight: Bool = false, ahead: Int, factors: UnsafePointer<Float>?, into out: UnsafeMutablePointer<Float>,
+        outStride: Int
     ) {
         var sums = InlineArray<R, InlineArray<C, Sixteen>> { r in
             InlineArray<C, Sixteen> { c in
@@ -24,6 +28,8 @@ enum AttentionTile<let R: Int, let C: Int, let H: Int> {
         var x = x
         var y = y
         for _ in 0..<depth {
+            // The processor's own prefetch stops at each 4 KiB, and a token's attention reads every page once.
+            if H == 1 { for c in Swift.stride(from: 0, to: C, by: 2) { clinux_prefetch_later(y + (ahead &+ 32 &* c)) } }
             let columns = InlineArray<C, Sixteen> { c in
                 let p = y + 16 &* size &* c
                 if H == 1 { return isEight ? Sixteen(eightHalves: p) : Sixteen(halves: p) }

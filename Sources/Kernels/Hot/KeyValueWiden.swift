@@ -1,3 +1,4 @@
+import CLinux
 import Core
 
 // Pages as attention reads them many times over: f32, laid out as a page of f32 is.
@@ -5,9 +6,12 @@ import Core
 // Exact for every type: a scale has 11 bits and a quant 8, so that their product needs no rounding. Whether a number is widened
 // here or elsewhere, it is the same.
 
-/// A page of keys, not f32, as f32 [headDim][64 keys].
-func widenKeys(_ page: UnsafeRawPointer, headDim: Int, type: KVType, into keys: UnsafeMutablePointer<Float>) {
+/// A page of keys, not f32, as f32 [headDim][64 keys]; the bytes `ahead` of them are read next.
+func widenKeys(
+    _ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int = 0, into keys: UnsafeMutablePointer<Float>
+) {
     let tokens = Slots.pageTokens
+    announce(page, headDim: headDim, type: type, ahead: ahead)
     guard type == .q8 || type == .q4 else { return widenHalves(page, count: tokens &* headDim, into: keys) }
     let quantBytes = type == .q8 ? headDim : headDim / 2
     for first in stride(from: 0, to: headDim, by: 32) {
@@ -35,9 +39,12 @@ func widenKeys(_ page: UnsafeRawPointer, headDim: Int, type: KVType, into keys: 
     }
 }
 
-/// A page of values, not f32, as f32 [64 keys][headDim].
-func widenValues(_ page: UnsafeRawPointer, headDim: Int, type: KVType, into values: UnsafeMutablePointer<Float>) {
+/// A page of values, not f32, as f32 [64 keys][headDim]; the bytes `ahead` of them are read next.
+func widenValues(
+    _ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int = 0, into values: UnsafeMutablePointer<Float>
+) {
     let tokens = Slots.pageTokens
+    announce(page, headDim: headDim, type: type, ahead: ahead)
     guard type == .q8 || type == .q4 else { return widenHalves(page, count: tokens &* headDim, into: values) }
     var scales = page + tokens &* (type == .q8 ? headDim : headDim / 2)
     var from = page
@@ -60,6 +67,14 @@ func widenValues(_ page: UnsafeRawPointer, headDim: Int, type: KVType, into valu
             }
         }
     }
+}
+
+/// Asks for the blocks `ahead` of a page's.
+@inline(__always)
+private func announce(_ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int) {
+    guard ahead != 0, type == .q8 || type == .q4 else { return }
+    let bytes = Slots.pageTokens &* headDim / (type == .q8 ? 1 : 2) &* 17 / 16
+    for at in stride(from: 0, to: bytes, by: 64) { clinux_prefetch_later(page + (ahead &+ at)) }
 }
 
 /// f16 to f32; `count % 16 == 0`.
