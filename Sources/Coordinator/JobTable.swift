@@ -76,7 +76,7 @@ struct JobTable {
             isOver = state.finish != nil
         }
 
-        /// Adds what happened since. What is read again after a change of the layout does not count twice: a state does not go back.
+        /// Adds what happened since. A prompt that is read once more, a worker being lost, counts once more: it is work.
         func add(_ after: JobState, looksUp: Bool, to totals: inout ClusterTotals) {
             totals.promptTokens += max(0, after.prefill.tokens - read)
             totals.cachedTokens += max(0, after.prefill.cached - cached)

@@ -31,7 +31,7 @@ extension ClusterTotals {
             "prompt_tokens": .integer(promptTokens), "cached_tokens": .integer(cachedTokens),
             "looked_up_tokens": .integer(lookedUpTokens), "generated_tokens": .integer(generatedTokens),
             "accepted": .integer(accepted),
-            "ended": .record(FinishReason.allCases.map { ($0.rawValue, .integer(ended[$0] ?? 0)) }),
+            "ended": .record(FinishReason.allCases.map { ($0.rawValue, JSONValue?.some(.integer(ended[$0] ?? 0))) }),
         ])
     }
 }

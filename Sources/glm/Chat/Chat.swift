@@ -27,7 +27,7 @@ struct Chat: AsyncParsableCommand {
             let name = models["data"]?.elements?.first?["id"]?.string ?? "the model"
             Terminal.note("\(name) listens; /help shows the commands, Ctrl-C ends an answer, Ctrl-D the conversation")
         }
-        var conversation = Conversation(system: system ?? settings.string("system"))
+        var conversation = Talk(system: system ?? settings.string("system"))
         var editor = LineEditor(history: ChatHistory())
         while let line = try Terminal.asksInput && Terminal.showsOutput ? editor.read() : readLine() {
             guard line.contains(where: { !$0.isWhitespace }) else { continue }
@@ -46,7 +46,7 @@ struct Chat: AsyncParsableCommand {
     }
 
     /// Does what a command says; false when the conversation is over.
-    private static func obey(_ command: ChatCommand, _ conversation: inout Conversation) throws -> Bool {
+    private static func obey(_ command: ChatCommand, _ conversation: inout Talk) throws -> Bool {
         switch command {
         case .help: Terminal.note(ChatCommand.help)
         case .clear: conversation.clear()
@@ -57,14 +57,14 @@ struct Chat: AsyncParsableCommand {
         case .save(let path):
             try conversation.save(to: path)
             Terminal.note("saved to \(path)")
-        case .system(let text): conversation = Conversation(system: text)
+        case .system(let text): conversation = Talk(system: text)
         }
         return true
     }
 
     /// Asks the conversation's last question and adds what came of the answer.
     private static func answer(
-        _ client: GatewayClient, _ options: [JSONValue.Member], _ conversation: inout Conversation
+        _ client: GatewayClient, _ options: [JSONValue.Member], _ conversation: inout Talk
     ) async throws {
         let turns = conversation.turns
         let answer = Transcript()

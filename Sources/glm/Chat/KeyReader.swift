@@ -116,7 +116,12 @@ struct KeyReader {
         case UInt8(ascii: "H"): return .home
         case UInt8(ascii: "F"): return .end
         case UInt8(ascii: "~"):
-            return ["1": .home, "7": .home, "3": .delete, "4": .end, "8": .end][parameters]
+            switch parameters {
+            case "1", "7": return .home
+            case "3": return .delete
+            case "4", "8": return .end
+            default: return nil
+            }
         default: return nil
         }
     }

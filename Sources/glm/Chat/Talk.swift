@@ -3,7 +3,7 @@ import Glibc
 import Tokenization
 
 /// What was said in a conversation, and what waits to be said with the next question.
-struct Conversation {
+struct Talk {
     /// The messages so far, the system's first.
     private(set) var turns: [JSONValue] = []
     private var attached: [(name: String, text: String)] = []
