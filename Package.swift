@@ -60,6 +60,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
         .package(url: "https://github.com/apple/swift-metrics", from: "2.9.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -88,6 +89,7 @@ let package = Package(
         // thinking
         room("Cluster", ["Core"]),
         room("Scheduler", ["Core"]),
+        room("Grammar", ["Core"]),
         room("Router", ["Core"], packages: [.product(name: "HeapModule", package: "swift-collections")]),
         // services
         room(
@@ -96,23 +98,26 @@ let package = Package(
                 .product(name: "CoreMetrics", package: "swift-metrics"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
+        room(
+            "JobStore", ["Core", "Threads", "Wire", "CSodium"],
+            packages: [.product(name: "GRDB", package: "GRDB.swift")]),
         // roles
         room("Worker", ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"]),
         room(
             "Coordinator",
             [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
-                "Wire", "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Grammar", "Checkpoint", "GLM", "KVCache",
+                "Tokenization", "Wire", "Transport", "JobStore",
             ]),
         room(
-            "Gateway", ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
+            "Gateway", ["Core", "Grammar", "Tokenization", "Wire", "Transport", "Telemetry", "CSodium"],
             packages: [.product(name: "Hummingbird", package: "hummingbird")], resources: pages),
         // roof
         .executableTarget(
             name: "glm",
             dependencies: [
                 "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
-                "Telemetry",
+                "Telemetry", "JobStore",
                 "Worker", "Coordinator", "Gateway",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -137,10 +142,12 @@ let package = Package(
             ]),
         tests("TransportTests", ["Core", "Threads", "Transport"]),
         tests("WireTests", ["Core", "Wire"]),
-        tests("GatewayTests", ["Core", "Tokenization", "Telemetry", "Gateway"]),
+        tests("GatewayTests", ["Core", "Tokenization", "Telemetry", "Gateway", "CSodium"]),
         tests("ClusterTests", ["Core", "Cluster"]),
         tests("SchedulerTests", ["Core", "Scheduler"]),
+        tests("GrammarTests", ["Core", "Grammar"]),
         tests("KVCacheTests", ["Core", "Threads", "KVCache"]),
+        tests("JobStoreTests", ["Core", "JobStore"], packages: [.product(name: "GRDB", package: "GRDB.swift")]),
         tests("RouterTests", ["Core", "Router", "KVCache"]),
         tests("TokenizationTests", ["Core", "Tokenization"]),
         tests("CheckpointTests", ["Core", "Kernels", "Checkpoint", "GLM"]),

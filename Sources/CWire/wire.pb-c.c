@@ -547,6 +547,51 @@ void   wire__token_logprob__free_unpacked
   assert(message->base.descriptor == &wire__token_logprob__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__scores__init
+                     (Wire__Scores         *message)
+{
+  static const Wire__Scores init_value = WIRE__SCORES__INIT;
+  *message = init_value;
+}
+size_t wire__scores__get_packed_size
+                     (const Wire__Scores *message)
+{
+  assert(message->base.descriptor == &wire__scores__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__scores__pack
+                     (const Wire__Scores *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__scores__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__scores__pack_to_buffer
+                     (const Wire__Scores *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__scores__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Scores *
+       wire__scores__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Scores *)
+     protobuf_c_message_unpack (&wire__scores__descriptor,
+                                allocator, len, data);
+}
+void   wire__scores__free_unpacked
+                     (Wire__Scores *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__scores__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__segment_result__init
                      (Wire__SegmentResult         *message)
 {
@@ -1085,6 +1130,141 @@ void   wire__sampling__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &wire__sampling__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__past__init
+                     (Wire__Past         *message)
+{
+  static const Wire__Past init_value = WIRE__PAST__INIT;
+  *message = init_value;
+}
+size_t wire__past__get_packed_size
+                     (const Wire__Past *message)
+{
+  assert(message->base.descriptor == &wire__past__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__past__pack
+                     (const Wire__Past *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__past__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__past__pack_to_buffer
+                     (const Wire__Past *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__past__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Past *
+       wire__past__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Past *)
+     protobuf_c_message_unpack (&wire__past__descriptor,
+                                allocator, len, data);
+}
+void   wire__past__free_unpacked
+                     (Wire__Past *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__past__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__scoring__init
+                     (Wire__Scoring         *message)
+{
+  static const Wire__Scoring init_value = WIRE__SCORING__INIT;
+  *message = init_value;
+}
+size_t wire__scoring__get_packed_size
+                     (const Wire__Scoring *message)
+{
+  assert(message->base.descriptor == &wire__scoring__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__scoring__pack
+                     (const Wire__Scoring *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__scoring__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__scoring__pack_to_buffer
+                     (const Wire__Scoring *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__scoring__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Scoring *
+       wire__scoring__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Scoring *)
+     protobuf_c_message_unpack (&wire__scoring__descriptor,
+                                allocator, len, data);
+}
+void   wire__scoring__free_unpacked
+                     (Wire__Scoring *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__scoring__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__mask__init
+                     (Wire__Mask         *message)
+{
+  static const Wire__Mask init_value = WIRE__MASK__INIT;
+  *message = init_value;
+}
+size_t wire__mask__get_packed_size
+                     (const Wire__Mask *message)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__mask__pack
+                     (const Wire__Mask *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__mask__pack_to_buffer
+                     (const Wire__Mask *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__mask__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Mask *
+       wire__mask__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Mask *)
+     protobuf_c_message_unpack (&wire__mask__descriptor,
+                                allocator, len, data);
+}
+void   wire__mask__free_unpacked
+                     (Wire__Mask *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__mask__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   wire__segment__init
@@ -1717,6 +1897,51 @@ void   wire__generation_options__free_unpacked
   assert(message->base.descriptor == &wire__generation_options__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__grammar_alternative__init
+                     (Wire__GrammarAlternative         *message)
+{
+  static const Wire__GrammarAlternative init_value = WIRE__GRAMMAR_ALTERNATIVE__INIT;
+  *message = init_value;
+}
+size_t wire__grammar_alternative__get_packed_size
+                     (const Wire__GrammarAlternative *message)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__grammar_alternative__pack
+                     (const Wire__GrammarAlternative *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__grammar_alternative__pack_to_buffer
+                     (const Wire__GrammarAlternative *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__GrammarAlternative *
+       wire__grammar_alternative__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__GrammarAlternative *)
+     protobuf_c_message_unpack (&wire__grammar_alternative__descriptor,
+                                allocator, len, data);
+}
+void   wire__grammar_alternative__free_unpacked
+                     (Wire__GrammarAlternative *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__grammar_alternative__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__job_request__init
                      (Wire__JobRequest         *message)
 {
@@ -1985,6 +2210,96 @@ void   wire__finished__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &wire__finished__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__scored__init
+                     (Wire__Scored         *message)
+{
+  static const Wire__Scored init_value = WIRE__SCORED__INIT;
+  *message = init_value;
+}
+size_t wire__scored__get_packed_size
+                     (const Wire__Scored *message)
+{
+  assert(message->base.descriptor == &wire__scored__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__scored__pack
+                     (const Wire__Scored *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__scored__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__scored__pack_to_buffer
+                     (const Wire__Scored *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__scored__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Scored *
+       wire__scored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Scored *)
+     protobuf_c_message_unpack (&wire__scored__descriptor,
+                                allocator, len, data);
+}
+void   wire__scored__free_unpacked
+                     (Wire__Scored *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__scored__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__embedded__init
+                     (Wire__Embedded         *message)
+{
+  static const Wire__Embedded init_value = WIRE__EMBEDDED__INIT;
+  *message = init_value;
+}
+size_t wire__embedded__get_packed_size
+                     (const Wire__Embedded *message)
+{
+  assert(message->base.descriptor == &wire__embedded__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__embedded__pack
+                     (const Wire__Embedded *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__embedded__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__embedded__pack_to_buffer
+                     (const Wire__Embedded *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__embedded__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Embedded *
+       wire__embedded__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Embedded *)
+     protobuf_c_message_unpack (&wire__embedded__descriptor,
+                                allocator, len, data);
+}
+void   wire__embedded__free_unpacked
+                     (Wire__Embedded *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__embedded__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   wire__job_event__init
@@ -2437,6 +2752,231 @@ void   wire__step_part__free_unpacked
   assert(message->base.descriptor == &wire__step_part__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__api_key__init
+                     (Wire__ApiKey         *message)
+{
+  static const Wire__ApiKey init_value = WIRE__API_KEY__INIT;
+  *message = init_value;
+}
+size_t wire__api_key__get_packed_size
+                     (const Wire__ApiKey *message)
+{
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__api_key__pack
+                     (const Wire__ApiKey *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__api_key__pack_to_buffer
+                     (const Wire__ApiKey *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__ApiKey *
+       wire__api_key__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__ApiKey *)
+     protobuf_c_message_unpack (&wire__api_key__descriptor,
+                                allocator, len, data);
+}
+void   wire__api_key__free_unpacked
+                     (Wire__ApiKey *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__api_key__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__key_list__init
+                     (Wire__KeyList         *message)
+{
+  static const Wire__KeyList init_value = WIRE__KEY_LIST__INIT;
+  *message = init_value;
+}
+size_t wire__key_list__get_packed_size
+                     (const Wire__KeyList *message)
+{
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__key_list__pack
+                     (const Wire__KeyList *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__key_list__pack_to_buffer
+                     (const Wire__KeyList *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__KeyList *
+       wire__key_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__KeyList *)
+     protobuf_c_message_unpack (&wire__key_list__descriptor,
+                                allocator, len, data);
+}
+void   wire__key_list__free_unpacked
+                     (Wire__KeyList *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__key_list__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__record__init
+                     (Wire__Record         *message)
+{
+  static const Wire__Record init_value = WIRE__RECORD__INIT;
+  *message = init_value;
+}
+size_t wire__record__get_packed_size
+                     (const Wire__Record *message)
+{
+  assert(message->base.descriptor == &wire__record__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__record__pack
+                     (const Wire__Record *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__record__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__record__pack_to_buffer
+                     (const Wire__Record *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__record__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Record *
+       wire__record__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Record *)
+     protobuf_c_message_unpack (&wire__record__descriptor,
+                                allocator, len, data);
+}
+void   wire__record__free_unpacked
+                     (Wire__Record *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__record__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__record_name__init
+                     (Wire__RecordName         *message)
+{
+  static const Wire__RecordName init_value = WIRE__RECORD_NAME__INIT;
+  *message = init_value;
+}
+size_t wire__record_name__get_packed_size
+                     (const Wire__RecordName *message)
+{
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__record_name__pack
+                     (const Wire__RecordName *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__record_name__pack_to_buffer
+                     (const Wire__RecordName *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__RecordName *
+       wire__record_name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__RecordName *)
+     protobuf_c_message_unpack (&wire__record_name__descriptor,
+                                allocator, len, data);
+}
+void   wire__record_name__free_unpacked
+                     (Wire__RecordName *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__record_name__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__record_list__init
+                     (Wire__RecordList         *message)
+{
+  static const Wire__RecordList init_value = WIRE__RECORD_LIST__INIT;
+  *message = init_value;
+}
+size_t wire__record_list__get_packed_size
+                     (const Wire__RecordList *message)
+{
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__record_list__pack
+                     (const Wire__RecordList *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__record_list__pack_to_buffer
+                     (const Wire__RecordList *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__RecordList *
+       wire__record_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__RecordList *)
+     protobuf_c_message_unpack (&wire__record_list__descriptor,
+                                allocator, len, data);
+}
+void   wire__record_list__free_unpacked
+                     (Wire__RecordList *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__record_list__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 static const ProtobufCFieldDescriptor wire__blob__field_descriptors[1] =
 {
   {
@@ -2475,7 +3015,7 @@ const ProtobufCMessageDescriptor wire__blob__descriptor =
   (ProtobufCMessageInit) wire__blob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[42] =
+static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
 {
   {
     "protocol_major",
@@ -2981,6 +3521,90 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[42] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "keys",
+    100,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, keys),
+    &wire__nothing__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keep",
+    101,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, keep),
+    &wire__record__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "record",
+    102,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, record),
+    &wire__record_name__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "records",
+    103,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, records),
+    &wire__record_name__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "forget",
+    104,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, forget),
+    &wire__record_name__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keys_are",
+    110,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, keys_are),
+    &wire__key_list__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "records_are",
+    111,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, records_are),
+    &wire__record_list__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__envelope__field_indices_by_name[] = {
   33,   /* field[33] = accepted */
@@ -2994,6 +3618,7 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   36,   /* field[36] = events_end */
   6,   /* field[6] = failed */
   9,   /* field[9] = fetch */
+  46,   /* field[46] = forget */
   21,   /* field[21] = gateway_hello */
   10,   /* field[10] = goodbye */
   19,   /* field[19] = heartbeat */
@@ -3001,6 +3626,9 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   39,   /* field[39] = job_is */
   38,   /* field[38] = job_list */
   26,   /* field[26] = jobs */
+  43,   /* field[43] = keep */
+  42,   /* field[42] = keys */
+  47,   /* field[47] = keys_are */
   5,   /* field[5] = loading */
   22,   /* field[22] = model */
   32,   /* field[32] = model_is */
@@ -3009,6 +3637,9 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   0,   /* field[0] = protocol_major */
   1,   /* field[1] = protocol_minor */
   4,   /* field[4] = ready */
+  44,   /* field[44] = record */
+  45,   /* field[45] = records */
+  48,   /* field[48] = records_are */
   14,   /* field[14] = refused */
   2,   /* field[2] = request */
   11,   /* field[11] = restored */
@@ -3026,7 +3657,7 @@ static const unsigned wire__envelope__field_indices_by_name[] = {
   8,   /* field[8] = worker_heartbeat */
   3,   /* field[3] = worker_hello */
 };
-static const ProtobufCIntRange wire__envelope__number_ranges[7 + 1] =
+static const ProtobufCIntRange wire__envelope__number_ranges[9 + 1] =
 {
   { 1, 0 },
   { 10, 3 },
@@ -3035,7 +3666,9 @@ static const ProtobufCIntRange wire__envelope__number_ranges[7 + 1] =
   { 64, 31 },
   { 70, 32 },
   { 84, 41 },
-  { 0, 42 }
+  { 100, 42 },
+  { 110, 47 },
+  { 0, 49 }
 };
 const ProtobufCMessageDescriptor wire__envelope__descriptor =
 {
@@ -3045,10 +3678,10 @@ const ProtobufCMessageDescriptor wire__envelope__descriptor =
   "Wire__Envelope",
   "wire",
   sizeof(Wire__Envelope),
-  42,
+  49,
   wire__envelope__field_descriptors,
   wire__envelope__field_indices_by_name,
-  7,  wire__envelope__number_ranges,
+  9,  wire__envelope__number_ranges,
   (ProtobufCMessageInit) wire__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -3070,7 +3703,7 @@ const ProtobufCMessageDescriptor wire__nothing__descriptor =
   (ProtobufCMessageInit) wire__nothing__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__problem__field_descriptors[2] =
+static const ProtobufCFieldDescriptor wire__problem__field_descriptors[3] =
 {
   {
     "kind",
@@ -3096,15 +3729,28 @@ static const ProtobufCFieldDescriptor wire__problem__field_descriptors[2] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "retry_after_seconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Problem, retry_after_seconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__problem__field_indices_by_name[] = {
   0,   /* field[0] = kind */
   1,   /* field[1] = message */
+  2,   /* field[2] = retry_after_seconds */
 };
 static const ProtobufCIntRange wire__problem__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor wire__problem__descriptor =
 {
@@ -3114,7 +3760,7 @@ const ProtobufCMessageDescriptor wire__problem__descriptor =
   "Wire__Problem",
   "wire",
   sizeof(Wire__Problem),
-  2,
+  3,
   wire__problem__field_descriptors,
   wire__problem__field_indices_by_name,
   1,  wire__problem__number_ranges,
@@ -3699,7 +4345,71 @@ const ProtobufCMessageDescriptor wire__token_logprob__descriptor =
   (ProtobufCMessageInit) wire__token_logprob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[4] =
+static const ProtobufCFieldDescriptor wire__scores__field_descriptors[3] =
+{
+  {
+    "width",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Scores, width),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Scores, tokens),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "logprobs",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Scores, logprobs),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__scores__field_indices_by_name[] = {
+  2,   /* field[2] = logprobs */
+  1,   /* field[1] = tokens */
+  0,   /* field[0] = width */
+};
+static const ProtobufCIntRange wire__scores__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__scores__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Scores",
+  "Scores",
+  "Wire__Scores",
+  "wire",
+  sizeof(Wire__Scores),
+  3,
+  wire__scores__field_descriptors,
+  wire__scores__field_indices_by_name,
+  1,  wire__scores__number_ranges,
+  (ProtobufCMessageInit) wire__scores__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[6] =
 {
   {
     "sequence",
@@ -3749,17 +4459,43 @@ static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[4]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "scored",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__SegmentResult, scored),
+    &wire__scores__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hidden",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__SegmentResult, hidden),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment_result__field_indices_by_name[] = {
   1,   /* field[1] = drawn */
+  5,   /* field[5] = hidden */
   3,   /* field[3] = logits */
+  4,   /* field[4] = scored */
   0,   /* field[0] = sequence */
   2,   /* field[2] = top */
 };
 static const ProtobufCIntRange wire__segment_result__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__segment_result__descriptor =
 {
@@ -3769,7 +4505,7 @@ const ProtobufCMessageDescriptor wire__segment_result__descriptor =
   "Wire__SegmentResult",
   "wire",
   sizeof(Wire__SegmentResult),
-  4,
+  6,
   wire__segment_result__field_descriptors,
   wire__segment_result__field_indices_by_name,
   1,  wire__segment_result__number_ranges,
@@ -4470,7 +5206,7 @@ const ProtobufCMessageDescriptor wire__peer__descriptor =
   (ProtobufCMessageInit) wire__peer__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[11] =
+static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[12] =
 {
   {
     "epoch",
@@ -4604,9 +5340,22 @@ static const ProtobufCFieldDescriptor wire__assignment__field_descriptors[11] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drawable_tokens",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Assignment, drawable_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__assignment__field_indices_by_name[] = {
   6,   /* field[6] = digest */
+  11,   /* field[11] = drawable_tokens */
   0,   /* field[0] = epoch */
   9,   /* field[9] = in_background */
   10,   /* field[10] = kv_memory_pages */
@@ -4622,7 +5371,7 @@ static const ProtobufCIntRange wire__assignment__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 8, 6 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor wire__assignment__descriptor =
 {
@@ -4632,7 +5381,7 @@ const ProtobufCMessageDescriptor wire__assignment__descriptor =
   "Wire__Assignment",
   "wire",
   sizeof(Wire__Assignment),
-  11,
+  12,
   wire__assignment__field_descriptors,
   wire__assignment__field_indices_by_name,
   2,  wire__assignment__number_ranges,
@@ -4677,7 +5426,7 @@ const ProtobufCMessageDescriptor wire__activate__descriptor =
   (ProtobufCMessageInit) wire__activate__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__sampling__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__sampling__field_descriptors[12] =
 {
   {
     "temperature",
@@ -4751,9 +5500,87 @@ static const ProtobufCFieldDescriptor wire__sampling__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "min_p",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Sampling, min_p),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "repetition_penalty",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Sampling, repetition_penalty),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "presence_penalty",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Sampling, presence_penalty),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "frequency_penalty",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Sampling, frequency_penalty),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bias_tokens",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Wire__Sampling, n_bias_tokens),
+    offsetof(Wire__Sampling, bias_tokens),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "biases",
+    12,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_FLOAT,
+    offsetof(Wire__Sampling, n_biases),
+    offsetof(Wire__Sampling, biases),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__sampling__field_indices_by_name[] = {
+  10,   /* field[10] = bias_tokens */
+  11,   /* field[11] = biases */
+  9,   /* field[9] = frequency_penalty */
   5,   /* field[5] = logprobs */
+  6,   /* field[6] = min_p */
+  8,   /* field[8] = presence_penalty */
+  7,   /* field[7] = repetition_penalty */
   3,   /* field[3] = seed */
   0,   /* field[0] = temperature */
   2,   /* field[2] = top_k */
@@ -4763,7 +5590,7 @@ static const unsigned wire__sampling__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__sampling__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor wire__sampling__descriptor =
 {
@@ -4773,14 +5600,180 @@ const ProtobufCMessageDescriptor wire__sampling__descriptor =
   "Wire__Sampling",
   "wire",
   sizeof(Wire__Sampling),
-  6,
+  12,
   wire__sampling__field_descriptors,
   wire__sampling__field_indices_by_name,
   1,  wire__sampling__number_ranges,
   (ProtobufCMessageInit) wire__sampling__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__past__field_descriptors[2] =
+{
+  {
+    "prompt",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Past, prompt),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "generated",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Past, generated),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__past__field_indices_by_name[] = {
+  1,   /* field[1] = generated */
+  0,   /* field[0] = prompt */
+};
+static const ProtobufCIntRange wire__past__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor wire__past__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Past",
+  "Past",
+  "Wire__Past",
+  "wire",
+  sizeof(Wire__Past),
+  2,
+  wire__past__field_descriptors,
+  wire__past__field_indices_by_name,
+  1,  wire__past__number_ranges,
+  (ProtobufCMessageInit) wire__past__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__scoring__field_descriptors[2] =
+{
+  {
+    "targets",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Wire__Scoring, n_targets),
+    offsetof(Wire__Scoring, targets),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alternatives",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Scoring, alternatives),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__scoring__field_indices_by_name[] = {
+  1,   /* field[1] = alternatives */
+  0,   /* field[0] = targets */
+};
+static const ProtobufCIntRange wire__scoring__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor wire__scoring__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Scoring",
+  "Scoring",
+  "Wire__Scoring",
+  "wire",
+  sizeof(Wire__Scoring),
+  2,
+  wire__scoring__field_descriptors,
+  wire__scoring__field_indices_by_name,
+  1,  wire__scoring__number_ranges,
+  (ProtobufCMessageInit) wire__scoring__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__mask__field_descriptors[3] =
+{
+  {
+    "count",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bits",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, bits),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "permitted",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Mask, permitted),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__mask__field_indices_by_name[] = {
+  1,   /* field[1] = bits */
+  0,   /* field[0] = count */
+  2,   /* field[2] = permitted */
+};
+static const ProtobufCIntRange wire__mask__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__mask__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Mask",
+  "Mask",
+  "Wire__Mask",
+  "wire",
+  sizeof(Wire__Mask),
+  3,
+  wire__mask__field_descriptors,
+  wire__mask__field_indices_by_name,
+  1,  wire__mask__number_ranges,
+  (ProtobufCMessageInit) wire__mask__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
 {
   {
     "sequence",
@@ -4854,19 +5847,137 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[6] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "prompt_tokens",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, prompt_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "held_back",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Wire__Segment, n_held_back),
+    offsetof(Wire__Segment, held_back),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "held_until",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, held_until),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "past",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, past),
+    &wire__past__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scoring",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, scoring),
+    &wire__scoring__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "embedding",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, embedding),
+    &wire__embedding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "embedding_goes_on",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, embedding_goes_on),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "masks",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Segment, n_masks),
+    offsetof(Wire__Segment, masks),
+    &wire__mask__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "masked_from",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, masked_from),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment__field_indices_by_name[] = {
+  11,   /* field[11] = embedding */
+  12,   /* field[12] = embedding_goes_on */
+  7,   /* field[7] = held_back */
+  8,   /* field[8] = held_until */
   5,   /* field[5] = is_sparse */
+  14,   /* field[14] = masked_from */
+  13,   /* field[13] = masks */
   3,   /* field[3] = output */
+  9,   /* field[9] = past */
+  6,   /* field[6] = prompt_tokens */
   4,   /* field[4] = sampling */
+  10,   /* field[10] = scoring */
   0,   /* field[0] = sequence */
   1,   /* field[1] = start */
   2,   /* field[2] = token_count */
 };
-static const ProtobufCIntRange wire__segment__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__segment__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 20, 13 },
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor wire__segment__descriptor =
 {
@@ -4876,10 +5987,10 @@ const ProtobufCMessageDescriptor wire__segment__descriptor =
   "Wire__Segment",
   "wire",
   sizeof(Wire__Segment),
-  6,
+  15,
   wire__segment__field_descriptors,
   wire__segment__field_indices_by_name,
-  1,  wire__segment__number_ranges,
+  2,  wire__segment__number_ranges,
   (ProtobufCMessageInit) wire__segment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -5538,7 +6649,7 @@ const ProtobufCMessageDescriptor wire__drain__descriptor =
   (ProtobufCMessageInit) wire__drain__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job__field_descriptors[1] =
+static const ProtobufCFieldDescriptor wire__job__field_descriptors[2] =
 {
   {
     "job",
@@ -5552,14 +6663,27 @@ static const ProtobufCFieldDescriptor wire__job__field_descriptors[1] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "is_kept",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Job, is_kept),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job__field_indices_by_name[] = {
+  1,   /* field[1] = is_kept */
   0,   /* field[0] = job */
 };
 static const ProtobufCIntRange wire__job__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor wire__job__descriptor =
 {
@@ -5569,7 +6693,7 @@ const ProtobufCMessageDescriptor wire__job__descriptor =
   "Wire__Job",
   "wire",
   sizeof(Wire__Job),
-  1,
+  2,
   wire__job__field_descriptors,
   wire__job__field_indices_by_name,
   1,  wire__job__number_ranges,
@@ -5666,7 +6790,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[7] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[13] =
 {
   {
     "sampling",
@@ -5752,20 +6876,99 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "stop_tokens",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_INT32,
+    offsetof(Wire__GenerationOptions, n_stop_tokens),
+    offsetof(Wire__GenerationOptions, stop_tokens),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "min_tokens",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, min_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_prompt_logprobs",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, has_prompt_logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prompt_logprobs",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, prompt_logprobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "embedding",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, embedding),
+    &wire__embedding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grammar",
+    20,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__GenerationOptions, n_grammar),
+    offsetof(Wire__GenerationOptions, grammar),
+    &wire__grammar_alternative__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
+  11,   /* field[11] = embedding */
+  12,   /* field[12] = grammar */
   1,   /* field[1] = has_max_tokens */
+  9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
   6,   /* field[6] = is_sparse */
   2,   /* field[2] = max_tokens */
+  8,   /* field[8] = min_tokens */
+  10,   /* field[10] = prompt_logprobs */
   0,   /* field[0] = sampling */
   3,   /* field[3] = stop */
+  7,   /* field[7] = stop_tokens */
 };
-static const ProtobufCIntRange wire__generation_options__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 20, 12 },
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -5775,14 +6978,78 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  7,
+  13,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
-  1,  wire__generation_options__number_ranges,
+  2,  wire__generation_options__number_ranges,
   (ProtobufCMessageInit) wire__generation_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[4] =
+static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descriptors[3] =
+{
+  {
+    "lead",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, lead),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "notation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, notation),
+    &wire__notation__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rule",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, rule),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__grammar_alternative__field_indices_by_name[] = {
+  0,   /* field[0] = lead */
+  1,   /* field[1] = notation */
+  2,   /* field[2] = rule */
+};
+static const ProtobufCIntRange wire__grammar_alternative__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.GrammarAlternative",
+  "GrammarAlternative",
+  "Wire__GrammarAlternative",
+  "wire",
+  sizeof(Wire__GrammarAlternative),
+  3,
+  wire__grammar_alternative__field_descriptors,
+  wire__grammar_alternative__field_indices_by_name,
+  1,  wire__grammar_alternative__number_ranges,
+  (ProtobufCMessageInit) wire__grammar_alternative__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[6] =
 {
   {
     "prompt",
@@ -5832,18 +7099,45 @@ static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[4] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "owner",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobRequest, owner),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tag",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobRequest, tag),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_request__field_indices_by_name[] = {
   2,   /* field[2] = ends_with_client */
   1,   /* field[1] = options */
+  4,   /* field[4] = owner */
   0,   /* field[0] = prompt */
   3,   /* field[3] = request_id */
+  5,   /* field[5] = tag */
 };
-static const ProtobufCIntRange wire__job_request__number_ranges[2 + 1] =
+static const ProtobufCIntRange wire__job_request__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 10, 3 },
-  { 0, 4 }
+  { 20, 4 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__job_request__descriptor =
 {
@@ -5853,10 +7147,10 @@ const ProtobufCMessageDescriptor wire__job_request__descriptor =
   "Wire__JobRequest",
   "wire",
   sizeof(Wire__JobRequest),
-  4,
+  6,
   wire__job_request__field_descriptors,
   wire__job_request__field_indices_by_name,
-  2,  wire__job_request__number_ranges,
+  3,  wire__job_request__number_ranges,
   (ProtobufCMessageInit) wire__job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -6219,7 +7513,96 @@ const ProtobufCMessageDescriptor wire__finished__descriptor =
   (ProtobufCMessageInit) wire__finished__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_event__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__scored__field_descriptors[2] =
+{
+  {
+    "first",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Scored, first),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scores",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Scored, scores),
+    &wire__scores__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__scored__field_indices_by_name[] = {
+  0,   /* field[0] = first */
+  1,   /* field[1] = scores */
+};
+static const ProtobufCIntRange wire__scored__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor wire__scored__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Scored",
+  "Scored",
+  "Wire__Scored",
+  "wire",
+  sizeof(Wire__Scored),
+  2,
+  wire__scored__field_descriptors,
+  wire__scored__field_indices_by_name,
+  1,  wire__scored__number_ranges,
+  (ProtobufCMessageInit) wire__scored__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__embedded__field_descriptors[1] =
+{
+  {
+    "values",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Embedded, values),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__embedded__field_indices_by_name[] = {
+  0,   /* field[0] = values */
+};
+static const ProtobufCIntRange wire__embedded__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__embedded__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Embedded",
+  "Embedded",
+  "Wire__Embedded",
+  "wire",
+  sizeof(Wire__Embedded),
+  1,
+  wire__embedded__field_descriptors,
+  wire__embedded__field_indices_by_name,
+  1,  wire__embedded__number_ranges,
+  (ProtobufCMessageInit) wire__embedded__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__job_event__field_descriptors[8] =
 {
   {
     "job",
@@ -6293,20 +7676,46 @@ static const ProtobufCFieldDescriptor wire__job_event__field_descriptors[6] =
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "scored",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__JobEvent, event_case),
+    offsetof(Wire__JobEvent, scored),
+    &wire__scored__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "embedded",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__JobEvent, event_case),
+    offsetof(Wire__JobEvent, embedded),
+    &wire__embedded__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_event__field_indices_by_name[] = {
+  7,   /* field[7] = embedded */
   5,   /* field[5] = failed */
   4,   /* field[4] = finished */
   0,   /* field[0] = job */
   1,   /* field[1] = number */
   2,   /* field[2] = prefilled */
+  6,   /* field[6] = scored */
   3,   /* field[3] = token */
 };
 static const ProtobufCIntRange wire__job_event__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 10, 2 },
-  { 0, 6 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor wire__job_event__descriptor =
 {
@@ -6316,14 +7725,14 @@ const ProtobufCMessageDescriptor wire__job_event__descriptor =
   "Wire__JobEvent",
   "wire",
   sizeof(Wire__JobEvent),
-  6,
+  8,
   wire__job_event__field_descriptors,
   wire__job_event__field_indices_by_name,
   2,  wire__job_event__number_ranges,
   (ProtobufCMessageInit) wire__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[14] =
+static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[18] =
 {
   {
     "job",
@@ -6493,27 +7902,80 @@ static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[14] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "owner",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, owner),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "queue_position",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, queue_position),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_seconds_to_start",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, has_seconds_to_start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "seconds_to_start",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, seconds_to_start),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_state__field_indices_by_name[] = {
   8,   /* field[8] = accepted */
   10,   /* field[10] = cached_tokens */
   6,   /* field[6] = finish */
+  16,   /* field[16] = has_seconds_to_start */
   13,   /* field[13] = is_sparse */
   0,   /* field[0] = job */
+  14,   /* field[14] = owner */
   1,   /* field[1] = phase */
   3,   /* field[3] = prefilled_tokens */
   7,   /* field[7] = problem */
   2,   /* field[2] = prompt_tokens */
+  15,   /* field[15] = queue_position */
   12,   /* field[12] = seconds_left */
+  17,   /* field[17] = seconds_to_start */
   5,   /* field[5] = text */
   9,   /* field[9] = timings */
   4,   /* field[4] = tokens */
   11,   /* field[11] = tokens_per_second */
 };
-static const ProtobufCIntRange wire__job_state__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__job_state__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 14 }
+  { 20, 14 },
+  { 0, 18 }
 };
 const ProtobufCMessageDescriptor wire__job_state__descriptor =
 {
@@ -6523,10 +7985,10 @@ const ProtobufCMessageDescriptor wire__job_state__descriptor =
   "Wire__JobState",
   "wire",
   sizeof(Wire__JobState),
-  14,
+  18,
   wire__job_state__field_descriptors,
   wire__job_state__field_indices_by_name,
-  1,  wire__job_state__number_ranges,
+  2,  wire__job_state__number_ranges,
   (ProtobufCMessageInit) wire__job_state__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -7564,7 +9026,457 @@ const ProtobufCMessageDescriptor wire__step_part__descriptor =
   (ProtobufCMessageInit) wire__step_part__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue wire__problem_kind__enum_values_by_number[7] =
+static const ProtobufCFieldDescriptor wire__api_key__field_descriptors[14] =
+{
+  {
+    "id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "hash",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, hash),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "scope",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, scope),
+    &wire__key_scope__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "requests_per_minute",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, requests_per_minute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens_per_minute",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, tokens_per_minute),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "jobs",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, jobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, created),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "has_expires",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, has_expires),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "expires",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, expires),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_revoked",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, is_revoked),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used_jobs",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, used_jobs),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used_prompt_tokens",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, used_prompt_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "used_completion_tokens",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ApiKey, used_completion_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__api_key__field_indices_by_name[] = {
+  7,   /* field[7] = created */
+  9,   /* field[9] = expires */
+  8,   /* field[8] = has_expires */
+  2,   /* field[2] = hash */
+  0,   /* field[0] = id */
+  10,   /* field[10] = is_revoked */
+  6,   /* field[6] = jobs */
+  1,   /* field[1] = name */
+  4,   /* field[4] = requests_per_minute */
+  3,   /* field[3] = scope */
+  5,   /* field[5] = tokens_per_minute */
+  13,   /* field[13] = used_completion_tokens */
+  11,   /* field[11] = used_jobs */
+  12,   /* field[12] = used_prompt_tokens */
+};
+static const ProtobufCIntRange wire__api_key__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 14 }
+};
+const ProtobufCMessageDescriptor wire__api_key__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.ApiKey",
+  "ApiKey",
+  "Wire__ApiKey",
+  "wire",
+  sizeof(Wire__ApiKey),
+  14,
+  wire__api_key__field_descriptors,
+  wire__api_key__field_indices_by_name,
+  1,  wire__api_key__number_ranges,
+  (ProtobufCMessageInit) wire__api_key__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__key_list__field_descriptors[1] =
+{
+  {
+    "keys",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__KeyList, n_keys),
+    offsetof(Wire__KeyList, keys),
+    &wire__api_key__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__key_list__field_indices_by_name[] = {
+  0,   /* field[0] = keys */
+};
+static const ProtobufCIntRange wire__key_list__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__key_list__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.KeyList",
+  "KeyList",
+  "Wire__KeyList",
+  "wire",
+  sizeof(Wire__KeyList),
+  1,
+  wire__key_list__field_descriptors,
+  wire__key_list__field_indices_by_name,
+  1,  wire__key_list__number_ranges,
+  (ProtobufCMessageInit) wire__key_list__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__record__field_descriptors[6] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, kind),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "owner",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, owner),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "created",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, created),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "text",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, text),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "data",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Record, data),
+    &wire__blob__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__record__field_indices_by_name[] = {
+  3,   /* field[3] = created */
+  5,   /* field[5] = data */
+  1,   /* field[1] = id */
+  0,   /* field[0] = kind */
+  2,   /* field[2] = owner */
+  4,   /* field[4] = text */
+};
+static const ProtobufCIntRange wire__record__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor wire__record__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Record",
+  "Record",
+  "Wire__Record",
+  "wire",
+  sizeof(Wire__Record),
+  6,
+  wire__record__field_descriptors,
+  wire__record__field_indices_by_name,
+  1,  wire__record__number_ranges,
+  (ProtobufCMessageInit) wire__record__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__record_name__field_descriptors[3] =
+{
+  {
+    "kind",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__RecordName, kind),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "id",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__RecordName, id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "with_data",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__RecordName, with_data),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__record_name__field_indices_by_name[] = {
+  1,   /* field[1] = id */
+  0,   /* field[0] = kind */
+  2,   /* field[2] = with_data */
+};
+static const ProtobufCIntRange wire__record_name__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__record_name__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.RecordName",
+  "RecordName",
+  "Wire__RecordName",
+  "wire",
+  sizeof(Wire__RecordName),
+  3,
+  wire__record_name__field_descriptors,
+  wire__record_name__field_indices_by_name,
+  1,  wire__record_name__number_ranges,
+  (ProtobufCMessageInit) wire__record_name__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__record_list__field_descriptors[1] =
+{
+  {
+    "records",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__RecordList, n_records),
+    offsetof(Wire__RecordList, records),
+    &wire__record__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__record_list__field_indices_by_name[] = {
+  0,   /* field[0] = records */
+};
+static const ProtobufCIntRange wire__record_list__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__record_list__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.RecordList",
+  "RecordList",
+  "Wire__RecordList",
+  "wire",
+  sizeof(Wire__RecordList),
+  1,
+  wire__record_list__field_descriptors,
+  wire__record_list__field_indices_by_name,
+  1,  wire__record_list__number_ranges,
+  (ProtobufCMessageInit) wire__record_list__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue wire__problem_kind__enum_values_by_number[8] =
 {
   { "PROBLEM_KIND_UNSPECIFIED", "WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED", 0 },
   { "PROBLEM_KIND_INVALID", "WIRE__PROBLEM_KIND__PROBLEM_KIND_INVALID", 1 },
@@ -7573,12 +9485,14 @@ static const ProtobufCEnumValue wire__problem_kind__enum_values_by_number[7] =
   { "PROBLEM_KIND_UNAVAILABLE", "WIRE__PROBLEM_KIND__PROBLEM_KIND_UNAVAILABLE", 4 },
   { "PROBLEM_KIND_CANCELLED", "WIRE__PROBLEM_KIND__PROBLEM_KIND_CANCELLED", 5 },
   { "PROBLEM_KIND_FAILED", "WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED", 6 },
+  { "PROBLEM_KIND_BUSY", "WIRE__PROBLEM_KIND__PROBLEM_KIND_BUSY", 7 },
 };
 static const ProtobufCIntRange wire__problem_kind__value_ranges[] = {
-{0, 0},{0, 7}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex wire__problem_kind__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex wire__problem_kind__enum_values_by_name[8] =
 {
+  { "PROBLEM_KIND_BUSY", 7 },
   { "PROBLEM_KIND_CANCELLED", 5 },
   { "PROBLEM_KIND_FAILED", 6 },
   { "PROBLEM_KIND_INVALID", 1 },
@@ -7594,9 +9508,9 @@ const ProtobufCEnumDescriptor wire__problem_kind__descriptor =
   "ProblemKind",
   "Wire__ProblemKind",
   "wire",
-  7,
+  8,
   wire__problem_kind__enum_values_by_number,
-  7,
+  8,
   wire__problem_kind__enum_values_by_name,
   1,
   wire__problem_kind__value_ranges,
@@ -7678,18 +9592,50 @@ const ProtobufCEnumDescriptor wire__kv_type__descriptor =
   wire__kv_type__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue wire__output__enum_values_by_number[4] =
+static const ProtobufCEnumValue wire__embedding__enum_values_by_number[3] =
+{
+  { "EMBEDDING_UNSPECIFIED", "WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED", 0 },
+  { "EMBEDDING_MEAN", "WIRE__EMBEDDING__EMBEDDING_MEAN", 1 },
+  { "EMBEDDING_LAST", "WIRE__EMBEDDING__EMBEDDING_LAST", 2 },
+};
+static const ProtobufCIntRange wire__embedding__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex wire__embedding__enum_values_by_name[3] =
+{
+  { "EMBEDDING_LAST", 2 },
+  { "EMBEDDING_MEAN", 1 },
+  { "EMBEDDING_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__embedding__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.Embedding",
+  "Embedding",
+  "Wire__Embedding",
+  "wire",
+  3,
+  wire__embedding__enum_values_by_number,
+  3,
+  wire__embedding__enum_values_by_name,
+  1,
+  wire__embedding__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__output__enum_values_by_number[5] =
 {
   { "OUTPUT_UNSPECIFIED", "WIRE__OUTPUT__OUTPUT_UNSPECIFIED", 0 },
   { "OUTPUT_NONE", "WIRE__OUTPUT__OUTPUT_NONE", 1 },
   { "OUTPUT_SAMPLE", "WIRE__OUTPUT__OUTPUT_SAMPLE", 2 },
   { "OUTPUT_LOGITS", "WIRE__OUTPUT__OUTPUT_LOGITS", 3 },
+  { "OUTPUT_EMBED", "WIRE__OUTPUT__OUTPUT_EMBED", 4 },
 };
 static const ProtobufCIntRange wire__output__value_ranges[] = {
-{0, 0},{0, 4}
+{0, 0},{0, 5}
 };
-static const ProtobufCEnumValueIndex wire__output__enum_values_by_name[4] =
+static const ProtobufCEnumValueIndex wire__output__enum_values_by_name[5] =
 {
+  { "OUTPUT_EMBED", 4 },
   { "OUTPUT_LOGITS", 3 },
   { "OUTPUT_NONE", 1 },
   { "OUTPUT_SAMPLE", 2 },
@@ -7702,12 +9648,48 @@ const ProtobufCEnumDescriptor wire__output__descriptor =
   "Output",
   "Wire__Output",
   "wire",
-  4,
+  5,
   wire__output__enum_values_by_number,
-  4,
+  5,
   wire__output__enum_values_by_name,
   1,
   wire__output__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__notation__enum_values_by_number[6] =
+{
+  { "NOTATION_UNSPECIFIED", "WIRE__NOTATION__NOTATION_UNSPECIFIED", 0 },
+  { "NOTATION_GBNF", "WIRE__NOTATION__NOTATION_GBNF", 1 },
+  { "NOTATION_REGEX", "WIRE__NOTATION__NOTATION_REGEX", 2 },
+  { "NOTATION_JSON_SCHEMA", "WIRE__NOTATION__NOTATION_JSON_SCHEMA", 3 },
+  { "NOTATION_LITERAL", "WIRE__NOTATION__NOTATION_LITERAL", 4 },
+  { "NOTATION_TEXT", "WIRE__NOTATION__NOTATION_TEXT", 5 },
+};
+static const ProtobufCIntRange wire__notation__value_ranges[] = {
+{0, 0},{0, 6}
+};
+static const ProtobufCEnumValueIndex wire__notation__enum_values_by_name[6] =
+{
+  { "NOTATION_GBNF", 1 },
+  { "NOTATION_JSON_SCHEMA", 3 },
+  { "NOTATION_LITERAL", 4 },
+  { "NOTATION_REGEX", 2 },
+  { "NOTATION_TEXT", 5 },
+  { "NOTATION_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__notation__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.Notation",
+  "Notation",
+  "Wire__Notation",
+  "wire",
+  6,
+  wire__notation__enum_values_by_number,
+  6,
+  wire__notation__enum_values_by_name,
+  1,
+  wire__notation__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue wire__finish_reason__enum_values_by_number[5] =
@@ -7780,5 +9762,37 @@ const ProtobufCEnumDescriptor wire__job_phase__descriptor =
   wire__job_phase__enum_values_by_name,
   1,
   wire__job_phase__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__key_scope__enum_values_by_number[4] =
+{
+  { "KEY_SCOPE_UNSPECIFIED", "WIRE__KEY_SCOPE__KEY_SCOPE_UNSPECIFIED", 0 },
+  { "KEY_SCOPE_WATCH", "WIRE__KEY_SCOPE__KEY_SCOPE_WATCH", 1 },
+  { "KEY_SCOPE_USE", "WIRE__KEY_SCOPE__KEY_SCOPE_USE", 2 },
+  { "KEY_SCOPE_ADMIN", "WIRE__KEY_SCOPE__KEY_SCOPE_ADMIN", 3 },
+};
+static const ProtobufCIntRange wire__key_scope__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex wire__key_scope__enum_values_by_name[4] =
+{
+  { "KEY_SCOPE_ADMIN", 3 },
+  { "KEY_SCOPE_UNSPECIFIED", 0 },
+  { "KEY_SCOPE_USE", 2 },
+  { "KEY_SCOPE_WATCH", 1 },
+};
+const ProtobufCEnumDescriptor wire__key_scope__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.KeyScope",
+  "KeyScope",
+  "Wire__KeyScope",
+  "wire",
+  4,
+  wire__key_scope__enum_values_by_number,
+  4,
+  wire__key_scope__enum_values_by_name,
+  1,
+  wire__key_scope__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -7,7 +7,7 @@ import Scheduler
 import Wire
 
 /// Who hears a job's events.
-enum Listener {
+enum Listener: Sendable {
     case stream(AsyncStream<JobEvent>.Continuation)
     case gateway(Contact, request: UInt64)
 }
@@ -21,8 +21,9 @@ extension Coordinator: ClusterService {
     }
 
     /// Accepts a job, or throws; its events follow.
-    public func submit(_ request: JobRequest) throws -> (JobID, AsyncStream<JobEvent>) {
+    public func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>) {
         let id = try accept(request)
+        try await isWritten(id)
         return (id, try events(of: id))
     }
 
@@ -42,12 +43,15 @@ extension Coordinator: ClusterService {
     }
 
     /// Every job that is remembered, newest first.
-    public func jobs() -> [JobState] { table.all.map(\.state) }
+    public func jobs() -> [JobState] {
+        let forecast = forecast()
+        return table.all.map { forecast.completed($0.state) }
+    }
 
     /// One job.
     public func job(_ id: JobID) throws -> JobState {
         guard let job = table[id] else { throw Self.unknown(id) }
-        return job.state
+        return job.state.phase == .queued ? forecast().completed(job.state) : job.state
     }
 
     /// The cluster as it is now.
@@ -97,30 +101,34 @@ extension Coordinator: ClusterService {
         guard assembly.phase == .active, let capacity = router.capacity else {
             throw Problem.unavailable("the cluster is not ready: \(stateInWords)")
         }
+        if !request.tag.isEmpty, let known = table.job(tagged: request.tag) { return known }
         try configuration.check(prompt: request.prompt)
-        try Self.check(request.options)
+        try request.options.check(vocabulary: card.vocabularySize)
+        try checkRoom(for: request)
         let promptTokens = request.prompt.count
         let room = configuration.contextLength - promptTokens
         // An answer without a limit may fill the context, but of the KV cache it reserves a quarter: others run beside it.
         let share = max(1, min(capacity, max(capacity / 4, promptTokens + 1024)) - promptTokens)
-        let limit = min(room, request.options.maxTokens ?? share)
+        let limit = request.options.embedding == nil ? min(room, request.options.maxTokens ?? share) : 0
         let sequence = nextSequence()
         let id = table.nextID()
         let now = clock.now
-        var job = Job(
+        let job = Job(
             id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
-            tokenizer: settings.tokenizer, attentionRatio: attentionRatio(request.options.attention),
+            tokenizer: settings.tokenizer, form: try form(request.options),
+            attentionRatio: attentionRatio(request.options.attention),
             accepted: Self.secondsSince1970(), now: now)
-        guard limit > 0 else {
-            job.finish(.length)
+        guard limit > 0 || request.options.isReading else {
             table.add(job)
-            record("job ended", of: job)
+            record("job accepted", of: job)
+            writeDown(job)
+            update(id) { $0.finish(.length) }
             return id
         }
         let admitted: [Router.Admission]
         do {
             admitted = try router.place(
-                sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.reusesPrefix,
+                sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.sharesPages,
                 attention: request.options.attention)
         } catch let shortage as Router.Shortage {
             guard layoutThatFits(shortage) else { throw problem(shortage) }
@@ -129,32 +137,23 @@ extension Coordinator: ClusterService {
         }
         table.add(job)
         record("job accepted", of: job)
+        writeDown(job)
         begin(admitted)
         return id
     }
 
     /// Work of one (query, key) pair against that of one token's products: what makes long prompts slower.
-    private func attentionRatio(_ attention: AttentionMode) -> Double {
+    func attentionRatio(_ attention: AttentionMode) -> Double {
         let c = configuration
         let linear = c.hidden * c.headDim * (2 * c.heads + 2 * c.kvHeads) + 3 * c.hidden * c.ffn
         // Sparse attention takes about an eighth of the pairs' work: what it attends to, and the choice.
         return 2 * Double(c.heads * c.headDim) / Double(max(linear, 1)) / (attention == .sparse ? 8 : 1)
     }
 
-    private static func check(_ options: GenerationOptions) throws {
-        let sampling = options.sampling
-        guard sampling.temperature >= 0, sampling.temperature.isFinite, sampling.topP > 0, sampling.topP <= 1,
-            sampling.topK >= 0, (0...100).contains(sampling.logprobs ?? 0), options.maxTokens ?? 1 > 0
-        else {
-            throw Problem.invalid(
-                "temperature must be 0 or more, top_p over 0 and at most 1, top_k 0 or more, logprobs 0 to 100, max_tokens 1 or more"
-            )
-        }
-    }
-
     /// Replays a job's events to `listener` and tells it those that follow.
     func listen(to id: JobID, _ listener: Listener) throws {
         guard let job = table[id] else { throw Self.unknown(id) }
+        guard !job.isArchived else { return replay(id, to: listener) }
         publish(id, first: 0, job.events, to: [listener], isOver: job.isOver)
         if !job.isOver { listeners[id, default: []].append(listener) }
     }
@@ -162,8 +161,15 @@ extension Coordinator: ClusterService {
     /// Changes a job and tells those who listen what happened.
     @discardableResult
     func update<Result>(_ id: JobID, _ change: (inout Job) -> Result) -> Result? {
-        guard let (result, first, events) = table.update(id, change) else { return nil }
+        let seconds = Self.secondsSince1970()
+        let wasOver = table[id]?.isOver ?? true
+        let changed = table.update(id) { job in
+            defer { job.noteEnd(seconds) }
+            return change(&job)
+        }
+        guard let (result, first, events) = changed else { return nil }
         let isOver = table[id]?.isOver ?? true
+        if !wasOver { journal(id, first: first, events) }
         publish(id, first: first, events, to: listeners[id] ?? [], isOver: isOver)
         if isOver {
             if !events.isEmpty, let job = table[id] { record("job ended", of: job) }
@@ -173,26 +179,28 @@ extension Coordinator: ClusterService {
         return result
     }
 
-    private func publish(_ id: JobID, first: Int, _ events: [JobEvent], to listeners: [Listener], isOver: Bool) {
+    func publish(_ id: JobID, first: Int, _ events: [JobEvent], to listeners: [Listener], isOver: Bool) {
         for listener in listeners {
             switch listener {
             case .stream(let continuation):
                 for event in events { continuation.yield(event) }
                 if isOver { continuation.finish() }
             case .gateway(let contact, let request):
-                for (index, event) in events.enumerated() {
-                    send(contact, .event(request: request, id, number: UInt64(first + index), event))
+                var number = UInt64(first)
+                for event in events {
+                    send(contact, .event(request: request, id, number: number, event))
+                    if event.isNumbered { number += 1 }
                 }
                 if isOver { send(contact, .eventsEnd(request: request, id)) }
             }
         }
     }
 
-    private static func unknown(_ job: JobID) -> Problem {
+    static func unknown(_ job: JobID) -> Problem {
         .notFound("there is no job \(job), or it was forgotten; see glm jobs")
     }
 
-    private static func secondsSince1970() -> Double {
+    static func secondsSince1970() -> Double {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9

@@ -115,7 +115,7 @@ extension Coordinator {
                 begin(
                     try router.place(
                         sequence, tokens: job.request.prompt, total: total,
-                        reuses: job.request.options.reusesPrefix, attention: job.request.options.attention))
+                        reuses: job.request.options.sharesPages, attention: job.request.options.attention))
             } catch {
                 fail(
                     sequence,

@@ -24,7 +24,9 @@ extension Coordinator {
     func pump() {
         guard let plan = assembly.plan, !isTakingOver else { return }
         scheduler?.change(router.takeChanges())
-        while var step = scheduler?.next() {
+        while let next = scheduler?.next() {
+            let (formed, stuck) = masked(next)
+            var step = formed
             step.requests = requests(openedBy: step)
             let frames = Message.step(step).encode()
             sentAt[step.number] = clock.now
@@ -32,6 +34,10 @@ extension Coordinator {
             for place in plan.allPlaces {
                 guard let contact = members[place.worker]?.contact else { continue }
                 servers[contact.server].send(to: contact.peer, frames)
+            }
+            for (sequence, problem) in stuck {
+                fail(sequence, problem)
+                end(sequence)
             }
         }
     }
@@ -77,7 +83,8 @@ extension Coordinator {
     /// Refuses results that cannot be: tokens that the vocabulary does not have, torn logits.
     private func check(_ results: [SegmentResult]) throws {
         for result in results {
-            let tokens = (result.drawn.map { [$0] } ?? []) + result.top
+            let tokens =
+                (result.drawn.map { [$0] } ?? []) + result.top + result.scored.flatMap { [$0.token] + $0.top }
             guard tokens.allSatisfy({ $0.token >= 0 && Int($0.token) < card.vocabularySize }),
                 result.logits.count % max(card.vocabularySize, 1) == 0
             else { throw Problem.failed("the last stage drew a token that the vocabulary does not have") }
@@ -99,8 +106,18 @@ extension Coordinator {
             } else {
                 end(result.sequence)
             }
+        case .scored(let sequence, let first, let tokens):
+            if let job = table.job(of: sequence) { update(job) { $0.scored(first: first, tokens) } }
+        case .read(let sequence): finish(sequence) { $0.finish(.length) }
+        case .embedded(let sequence, let values): finish(sequence) { $0.embedded(values) }
         case .logits(let result, let isLast): collect(result, isLast: isLast)
         }
+    }
+
+    /// A job that draws nothing has what it wanted.
+    private func finish(_ sequence: SequenceID, _ change: (inout Job) -> Void) {
+        if let job = table.job(of: sequence) { update(job, change) }
+        end(sequence)
     }
 
     /// A sequence is over: its pages and its place are free.
@@ -130,8 +147,17 @@ extension Coordinator {
         update(id) { $0.found(cached, now: now) }
         // What was answered before the layout changed is read like the prompt; the next token is the one that would have come.
         scheduler?.add(
-            sequence, prompt: job.request.prompt + job.state.tokens, cached: cached,
-            purpose: .generate(job.request.options.sampling), attention: job.request.options.attention)
+            sequence, prompt: job.request.prompt + job.state.tokens, cached: cached, purpose: purpose(of: job),
+            attention: job.request.options.attention, alternatives: job.request.options.promptLogprobs,
+            scored: job.request.prompt.count)
+    }
+
+    private func purpose(of job: Job) -> Scheduler.Purpose {
+        let options = job.request.options
+        if let embedding = options.embedding { return .embed(embedding) }
+        if job.limit == 0 { return .read }
+        return .generate(
+            Drawing(options, promptTokens: job.request.prompt.count, stopTokens: configuration.stopTokens))
     }
 
     /// Sequences have room now.

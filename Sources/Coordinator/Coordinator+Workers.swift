@@ -106,6 +106,7 @@ extension Coordinator {
             remove(worker, because: "said nothing for \(Membership.patience) heartbeats")
         }
         for worker in members.keys.sorted() { tell(worker, .heartbeat) }
+        tidyJobs()
     }
 
     func act(_ actions: [Assembly.Action]) {
@@ -159,8 +160,8 @@ extension Coordinator {
                         epoch: plan.epoch, layout: plan.layout, slice: place.slice, peers: peers,
                         modelDescription: encodedDescription, weightType: settings.weightType, kvType: settings.kvType,
                         kvPages: kvPages[place.worker]?.pages ?? 0, kvMemoryPages: kvPages[place.worker]?.memory ?? 0,
-                        digest: card.digest,
-                        isInBackground: inBackground)))
+                        digest: card.digest, isInBackground: inBackground,
+                        drawableTokens: settings.tokenizer?.lastTokenEnd)))
         }
     }
 

@@ -1,4 +1,7 @@
 /// How the next token is drawn from the logits.
+///
+/// In this order, as vLLM does: `logitBias` is added, the penalties are applied, `temperature` divides, then `minP`, `topK` and
+/// `topP` keep what may be drawn, each of what the one before has kept.
 public struct SamplingOptions: Hashable, Sendable {
     /// 0 takes the most likely token; ties go to the lowest id.
     public var temperature: Float
@@ -10,15 +13,37 @@ public struct SamplingOptions: Hashable, Sendable {
     public var seed: UInt64
     /// How many alternatives to report with each token, or nil for no log-probabilities at all.
     public var logprobs: Int?
+    /// Keeps the tokens that are at least this times as likely as the most likely one, 0...1; 0 keeps all.
+    public var minP: Float
+    /// Logits of tokens that stand in the prompt or the answer are divided by this where they are positive, else multiplied; above 0.
+    public var repetitionPenalty: Float
+    /// Taken from the logits of tokens that stand in the answer.
+    public var presencePenalty: Float
+    /// Taken from a token's logit for each time that it stands in the answer.
+    public var frequencyPenalty: Float
+    /// Added to tokens' logits.
+    public var logitBias: [TokenID: Float]
 
     /// Greedy unless said otherwise.
-    public init(temperature: Float = 0, topP: Float = 1, topK: Int = 0, seed: UInt64 = 0, logprobs: Int? = nil) {
+    public init(
+        temperature: Float = 0, topP: Float = 1, topK: Int = 0, seed: UInt64 = 0, logprobs: Int? = nil, minP: Float = 0,
+        repetitionPenalty: Float = 1, presencePenalty: Float = 0, frequencyPenalty: Float = 0,
+        logitBias: [TokenID: Float] = [:]
+    ) {
         self.temperature = temperature
         self.topP = topP
         self.topK = topK
         self.seed = seed
         self.logprobs = logprobs
+        self.minP = minP
+        self.repetitionPenalty = repetitionPenalty
+        self.presencePenalty = presencePenalty
+        self.frequencyPenalty = frequencyPenalty
+        self.logitBias = logitBias
     }
+
+    /// Whether it matters which tokens stand before.
+    public var hasPenalties: Bool { repetitionPenalty != 1 || presencePenalty != 0 || frequencyPenalty != 0 }
 }
 
 /// Which keys a token attends to.
@@ -29,11 +54,19 @@ public enum AttentionMode: String, Sendable, CaseIterable {
     case sparse
 }
 
+/// A text as one vector: the last layer's output behind the final norm.
+public enum Embedding: String, Sendable, CaseIterable {
+    /// The mean over all tokens.
+    case mean
+    /// That of the last token.
+    case last
+}
+
 /// What a job asks for besides its prompt.
 public struct GenerationOptions: Hashable, Sendable {
     /// How tokens are drawn.
     public var sampling: SamplingOptions
-    /// At most so many tokens are generated; nil means as many as the context allows.
+    /// At most so many tokens are generated; nil means as many as the context allows. 0 needs `promptLogprobs`.
     public var maxTokens: Int?
     /// Generation ends before the first of these strings.
     public var stop: [String]
@@ -43,11 +76,23 @@ public struct GenerationOptions: Hashable, Sendable {
     public var reusesPrefix: Bool
     /// Which keys its tokens attend to.
     public var attention: AttentionMode
+    /// Tokens that end the answer besides the model's own; they end it whatever `ignoresEndOfSequence` says.
+    public var stopTokenIDs: [TokenID]
+    /// No token that ends the answer is drawn, and no stop string is looked for, before so many tokens are generated.
+    public var minTokens: Int
+    /// How many alternatives to report with each token of the prompt from the second on, or nil for nothing about the prompt.
+    public var promptLogprobs: Int?
+    /// Nothing is generated; the prompt's embedding is the answer.
+    public var embedding: Embedding?
+    /// What the answer must look like; nil when it may be anything.
+    public var grammar: AnswerGrammar?
 
     /// Greedy, to the end of the context, unless said otherwise.
     public init(
         sampling: SamplingOptions = SamplingOptions(), maxTokens: Int? = nil, stop: [String] = [],
-        ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true, attention: AttentionMode = .exact
+        ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true, attention: AttentionMode = .exact,
+        stopTokenIDs: [TokenID] = [], minTokens: Int = 0, promptLogprobs: Int? = nil, embedding: Embedding? = nil,
+        grammar: AnswerGrammar? = nil
     ) {
         self.sampling = sampling
         self.maxTokens = maxTokens
@@ -55,6 +100,11 @@ public struct GenerationOptions: Hashable, Sendable {
         self.ignoresEndOfSequence = ignoresEndOfSequence
         self.reusesPrefix = reusesPrefix
         self.attention = attention
+        self.stopTokenIDs = stopTokenIDs
+        self.minTokens = minTokens
+        self.promptLogprobs = promptLogprobs
+        self.embedding = embedding
+        self.grammar = grammar
     }
 }
 
@@ -69,5 +119,19 @@ public struct TokenLogprob: Hashable, Sendable {
     public init(token: TokenID, logprob: Float) {
         self.token = token
         self.logprob = logprob
+    }
+}
+
+/// A token with the log-probabilities that were asked for.
+public struct ScoredToken: Hashable, Sendable {
+    /// The token, with its log-probability when asked for, else 0.
+    public var token: TokenLogprob
+    /// The most likely tokens of its place, best first, when asked for.
+    public var top: [TokenLogprob]
+
+    /// A token and its alternatives.
+    public init(_ token: TokenLogprob, top: [TokenLogprob] = []) {
+        self.token = token
+        self.top = top
     }
 }

@@ -20,6 +20,30 @@ public protocol ClusterService: Sendable {
     func scale(to layout: Layout?) async throws
     /// Takes a worker out of the layout, without a loss: it can be ended when the status says `drained`. It returns at once.
     func drain(_ worker: WorkerID) async throws
+    /// The API keys that the cluster knows, the revoked ones too; none at all where it keeps no store.
+    func keys() async throws -> [APIKey]
+    /// Keeps a record durably, in the place of one of the same name.
+    func keep(_ record: Record) async throws
+    /// A record, with its data unless that is not wanted, or nil when there is none.
+    func record(_ name: Record.Name, withData: Bool) async throws -> Record?
+    /// The records of a kind whose ids begin with `prefix`, without their data, oldest first.
+    func records(_ kind: String, prefix: String) async throws -> [Record]
+    /// Deletes a record, if there is one.
+    func forget(_ name: Record.Name) async throws
+}
+
+/// A service that keeps nothing.
+extension ClusterService {
+    /// No keys.
+    public func keys() async throws -> [APIKey] { [] }
+    /// Refuses.
+    public func keep(_ record: Record) async throws { throw Record.noStore }
+    /// Refuses.
+    public func record(_ name: Record.Name, withData: Bool) async throws -> Record? { throw Record.noStore }
+    /// Refuses.
+    public func records(_ kind: String, prefix: String) async throws -> [Record] { throw Record.noStore }
+    /// Refuses.
+    public func forget(_ name: Record.Name) async throws { throw Record.noStore }
 }
 
 /// The model that a cluster serves, as a gateway needs it.
@@ -53,14 +77,23 @@ public struct JobRequest: Hashable, Sendable {
     public var options: GenerationOptions
     /// Whether the job is cancelled when the gateway that submitted it is gone.
     public var endsWithClient: Bool
+    /// The API key it was asked with, by its id; empty where no key is needed.
+    public var owner: String
+    /// A name that its asker gave it, unique: asking twice makes one job. Empty when it has none.
+    public var tag: String
     /// What the client's request is called in the log lines of every role, or an empty text.
     public var requestID: String
 
     /// A request.
-    public init(prompt: [TokenID], options: GenerationOptions, endsWithClient: Bool, requestID: String = "") {
+    public init(
+        prompt: [TokenID], options: GenerationOptions, endsWithClient: Bool, owner: String = "", tag: String = "",
+        requestID: String = ""
+    ) {
         self.prompt = prompt
         self.options = options
         self.endsWithClient = endsWithClient
+        self.owner = owner
+        self.tag = tag
         self.requestID = requestID
     }
 }
@@ -94,6 +127,10 @@ public struct PrefillProgress: Hashable, Sendable {
 public enum JobEvent: Hashable, Sendable {
     /// More tokens of the prompt are done.
     case prefilled(PrefillProgress)
+    /// Log-probabilities of the prompt's tokens from place `first` on; the token at place 0 has none.
+    case scored(first: Int, [ScoredToken])
+    /// The prompt's embedding.
+    case embedded([Float])
     /// A token was drawn. `text` is what it adds to the answer: never half a character, nothing past a stop string,
     /// empty for special tokens.
     case token(TokenLogprob, text: String, top: [TokenLogprob])
@@ -101,6 +138,16 @@ public enum JobEvent: Hashable, Sendable {
     case finished(FinishReason, text: String, Usage, Timings)
     /// The end, with a problem.
     case failed(Problem)
+}
+
+extension JobEvent {
+    /// Whether it has a number: all that is the same whenever it comes. A prompt's progress is another when it is read again.
+    public var isNumbered: Bool {
+        switch self {
+        case .token, .scored, .embedded, .finished, .failed: true
+        case .prefilled: false
+        }
+    }
 }
 
 /// A job as `glm jobs` shows it.
@@ -141,12 +188,19 @@ public struct JobState: Hashable, Sendable {
     public var timings: Timings
     /// Which keys its tokens attend to.
     public var attention: AttentionMode
+    /// The API key it was asked with, by its id; empty where no key was needed.
+    public var owner: String
+    /// Where it stands among those that wait, 1 being the next; nil when it does not wait.
+    public var queuePosition: Int?
+    /// Seconds until it is expected to start, when it waits and that can be said.
+    public var secondsToStart: Double?
 
     /// A state.
     public init(
         id: JobID, phase: Phase, prefill: PrefillProgress, tokens: [TokenID] = [],
         text: String = "", finish: FinishReason? = nil, problem: Problem? = nil, accepted: Double,
-        timings: Timings = Timings(), attention: AttentionMode = .exact
+        timings: Timings = Timings(), attention: AttentionMode = .exact, owner: String = "",
+        queuePosition: Int? = nil, secondsToStart: Double? = nil
     ) {
         self.id = id
         self.phase = phase
@@ -158,6 +212,9 @@ public struct JobState: Hashable, Sendable {
         self.accepted = accepted
         self.timings = timings
         self.attention = attention
+        self.owner = owner
+        self.queuePosition = queuePosition
+        self.secondsToStart = secondsToStart
     }
 }
 

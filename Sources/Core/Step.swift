@@ -34,9 +34,25 @@ public struct Segment: Hashable, Sendable {
         /// Nothing: the middle of a prompt.
         case none
         /// Draws the token after the last one.
-        case sample(SamplingOptions)
+        case sample(Drawing)
         /// Returns the logits of every token.
         case logits
+        /// Returns the embedding of the sequence, which ends here, or `goesOn` with the next segment.
+        case embed(Embedding, goesOn: Bool)
+    }
+
+    /// Asks how likely the tokens of a text were.
+    public struct Scoring: Hashable, Sendable {
+        /// What follows the segment's first tokens, one for each.
+        public var targets: [TokenID]
+        /// How many of the most likely tokens to report beside each.
+        public var alternatives: Int
+
+        /// A question.
+        public init(targets: [TokenID], alternatives: Int) {
+            self.targets = targets
+            self.alternatives = alternatives
+        }
     }
 
     /// Whose tokens these are.
@@ -49,16 +65,20 @@ public struct Segment: Hashable, Sendable {
     public var output: Output
     /// Which keys the tokens attend to; the same in all segments of a sequence.
     public var attention: AttentionMode
+    /// Whose log-probabilities are wanted besides, if any.
+    public var scoring: Scoring?
 
     /// A segment.
     public init(
-        sequence: SequenceID, start: Int, tokens: [TokenID], output: Output, attention: AttentionMode = .exact
+        sequence: SequenceID, start: Int, tokens: [TokenID], output: Output, attention: AttentionMode = .exact,
+        scoring: Scoring? = nil
     ) {
         self.sequence = sequence
         self.start = start
         self.tokens = tokens
         self.output = output
         self.attention = attention
+        self.scoring = scoring
     }
 }
 
@@ -72,12 +92,21 @@ public struct SegmentResult: Hashable, Sendable {
     public var top: [TokenLogprob]
     /// The logits [tokens, vocabulary] of a segment that asked for them, else empty.
     public var logits: [Float]
+    /// The tokens that a segment asked about, in order.
+    public var scored: [ScoredToken]
+    /// The embedding [hidden] that the sequence asked for, else empty.
+    public var embedding: [Float]
 
     /// A result.
-    public init(sequence: SequenceID, drawn: TokenLogprob?, top: [TokenLogprob] = [], logits: [Float] = []) {
+    public init(
+        sequence: SequenceID, drawn: TokenLogprob?, top: [TokenLogprob] = [], logits: [Float] = [],
+        scored: [ScoredToken] = [], embedding: [Float] = []
+    ) {
         self.sequence = sequence
         self.drawn = drawn
         self.top = top
         self.logits = logits
+        self.scored = scored
+        self.embedding = embedding
     }
 }

@@ -11,18 +11,38 @@ struct Batch {
         var unbounded: [PagePool.Spot] = []
     }
 
+    /// What the last stage is asked about one row of the batch.
+    struct Wish {
+        /// The row.
+        var row: Int
+        /// The part that the row belongs to.
+        var part: Int
+        /// What is asked of its logits besides them.
+        var asks: Asks?
+        /// Whether its logits are wanted.
+        var wantsLogits = false
+        /// Whether its output is part of an embedding.
+        var isEmbedded = false
+    }
+
+    /// What is asked of a row's logits.
+    enum Asks {
+        case draw(Drawing)
+        case score(TokenID, alternatives: Int)
+    }
+
     var parts: [Part]
     let tokens: [TokenID]
     let positions: [Int]
-    /// The rows whose logits somebody wants, rising.
-    let wanted: [Int]
+    /// The rows that go on to the output, rising.
+    let wishes: [Wish]
 
     /// Lays out a step, refusing what could not have been planned.
     init(_ step: Step, configuration: Configuration) throws {
         var parts: [Part] = []
         var tokens: [TokenID] = []
         var positions: [Int] = []
-        var wanted: [Int] = []
+        var wishes: [Wish] = []
         for segment in step.segments {
             let end = segment.start + segment.tokens.count
             guard segment.start >= 0, !segment.tokens.isEmpty, end <= configuration.contextLength else {
@@ -37,54 +57,30 @@ struct Batch {
             parts.append(Part(segment: segment, rows: rows))
             tokens += segment.tokens
             positions += segment.start..<end
-            switch segment.output {
-            case .none: break
-            case .sample: wanted.append(rows.upperBound - 1)
-            case .logits: wanted += rows
+            guard segment.scoring?.targets.allSatisfy({ $0 >= 0 && Int($0) < configuration.vocabulary }) ?? true else {
+                throw Problem.failed("step \(step.number) asks about a token outside of the vocabulary")
             }
+            wishes += rows.compactMap { Self.wish(segment, part: parts.count - 1, row: $0, rows: rows) }
         }
         self.parts = parts
         self.tokens = tokens
         self.positions = positions
-        self.wanted = wanted
+        self.wishes = wishes
     }
 
-    /// Puts the vocabulary shards of every wanted row together and answers each segment.
-    ///
-    /// - Parameters:
-    ///   - shards: Per rank the logits [rows, width].
-    ///   - widths: Per rank the rows of the vocabulary.
-    func results(
-        rows: Int, shards: [UnsafeBufferPointer<Float>], widths: [Int],
-        draw: (UnsafeBufferPointer<Float>, SamplingOptions, Int) -> (drawn: TokenLogprob, top: [TokenLogprob])
-    ) -> [SegmentResult] {
-        let vocabulary = widths.reduce(0, +)
-        var row = 0
-        func next(into target: UnsafeMutableBufferPointer<Float>, at start: Int) {
-            var at = start
-            for (shard, width) in zip(shards, widths) {
-                for column in 0..<width { target[at + column] = shard[row * width + column] }
-                at += width
-            }
-            row += 1
+    private static func wish(_ segment: Segment, part: Int, row: Int, rows: Range<Int>) -> Wish? {
+        let isLast = row == rows.upperBound - 1
+        var wish = Wish(row: row, part: part)
+        if let scoring = segment.scoring, row - rows.lowerBound < scoring.targets.count {
+            wish.asks = .score(scoring.targets[row - rows.lowerBound], alternatives: scoring.alternatives)
         }
-        return parts.compactMap { part in
-            switch part.segment.output {
-            case .none: return nil
-            case .logits:
-                let values = [Float](unsafeUninitializedCapacity: part.rows.count * vocabulary) { buffer, count in
-                    count = part.rows.count * vocabulary
-                    for index in 0..<part.rows.count { next(into: buffer, at: index * vocabulary) }
-                }
-                return SegmentResult(sequence: part.segment.sequence, drawn: nil, logits: values)
-            case .sample(let options):
-                return withUnsafeTemporaryAllocation(of: Float.self, capacity: vocabulary) { buffer in
-                    next(into: buffer, at: 0)
-                    let end = part.segment.start + part.segment.tokens.count
-                    let (drawn, top) = draw(UnsafeBufferPointer(buffer), options, end)
-                    return SegmentResult(sequence: part.segment.sequence, drawn: drawn, top: top)
-                }
-            }
+        switch segment.output {
+        case .none: break
+        case .sample(let drawing): if isLast { wish.asks = .draw(drawing) }
+        case .logits: wish.wantsLogits = true
+        case .embed(.mean, _): wish.isEmbedded = true
+        case .embed(.last, let goesOn): wish.isEmbedded = isLast && !goesOn
         }
+        return wish.asks != nil || wish.wantsLogits || wish.isEmbedded ? wish : nil
     }
 }

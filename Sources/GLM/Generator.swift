@@ -61,6 +61,9 @@ public final class Generator {
         let room = configuration.contextLength - prompt.count
         let limit = min(options.maxTokens ?? room, room)
         guard limit > 0 else { return .length }
+        let ends = Set(options.ignoresEndOfSequence ? [] : configuration.stopTokens).union(options.stopTokenIDs)
+        var drawing = Drawing(options, promptTokens: prompt.count, stopTokens: configuration.stopTokens)
+        drawing.past = Past(options.sampling, tokens: prompt, promptTokens: prompt.count)
         let id = nextSequence()
         defer { try? release([id]) }
         var position = 0
@@ -72,17 +75,18 @@ public final class Generator {
             let results = try run([
                 Segment(
                     sequence: id, start: position, tokens: Array(pending[..<count]),
-                    output: isLast ? .sample(options.sampling) : .none, attention: options.attention)
+                    output: isLast ? .sample(drawing) : .none, attention: options.attention)
             ])
             position += count
             pending.removeFirst(count)
             guard isLast, let result = results.first, let drawn = result.drawn else { continue }
             generated += 1
             let goesOn = try deliver(result)
-            if !options.ignoresEndOfSequence, configuration.stopTokens.contains(drawn.token) { return .stop }
+            if ends.contains(drawn.token) { return .stop }
             if !goesOn { return .stop }
             if generated == limit { return .length }
             pending = [drawn.token]
+            drawing.past = nil
         }
     }
 

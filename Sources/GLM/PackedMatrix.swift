@@ -15,32 +15,38 @@ struct PackedMatrix: @unchecked Sendable {  // written once, before anybody read
     /// Bytes in memory.
     var byteCount: Int { regions.reduce(0) { $0 + $1.byteCount } }
 
+    /// Where the packed matrix belongs in a cache that did not have it.
+    let missing: String?
+
     /// Packs `rows` (counted within `place`) and `columns` of a stored matrix; `type` nil keeps the stored type.
     ///
-    /// The team packs panels side by side; only the rows and columns named are read.
+    /// The team packs panels side by side; only the rows and columns named are read, and none when `cache` has them packed.
     init(
         _ place: MatrixPlace, rows: Range<Int>, columns: Range<Int>? = nil, biasPlace: MatrixPlace? = nil,
-        source: any TensorSource, type wanted: WeightType?, team: Team
+        source: any TensorSource, type wanted: WeightType?, cache: PackedCache? = nil, team: Team
     ) throws {
         let first = place.rows.lowerBound
-        let stored = try source.rows(
-            of: place.tensor, first + rows.lowerBound..<first + rows.upperBound, columns: columns)
-        let format = try stored.type.format(of: place.tensor)
-        let type = wanted ?? format.weightType
-        let region = try MemoryRegion(
-            byteCount: PanelMatrix.byteCount(type: type, rows: rows.count, columns: stored.columns))
-        let panelBytes = PanelMatrix.panelBytes(type: type, columns: stored.columns)
-        let matrix = PanelMatrix(type: type, rows: rows.count, columns: stored.columns, base: region.base)
-        team.run { rank in
-            for panel in team.share(of: matrix.panelCount, rank: rank) {
-                let row = panel * PanelMatrix.panelRows
-                packPanel(
-                    into: region.base + panel * panelBytes, type: type, from: stored.base + row * stored.rowStride,
-                    rowStride: stored.rowStride, rowCount: min(PanelMatrix.panelRows, rows.count - row),
-                    stored: format, columns: stored.columns)
-            }
+        let stands = first + rows.lowerBound..<first + rows.upperBound
+        guard let info = source.tensors[place.tensor] else {
+            throw Problem.invalid("tensor \(place.tensor) is missing")
         }
-        withExtendedLifetime(stored) {}
+        let format = try info.type.format(of: place.tensor)
+        let type = wanted ?? format.weightType
+        let count = columns?.count ?? info.columns
+        let byteCount = PanelMatrix.byteCount(type: type, rows: rows.count, columns: count)
+        let path = cache?.path(tensor: place.tensor, rows: stands, columns: columns, type: type)
+        let region: MemoryRegion
+        if let path, let found = cache?.find(path, byteCount: byteCount, team: team) {
+            region = found
+            missing = nil
+        } else {
+            region = try MemoryRegion(byteCount: byteCount)
+            missing = path
+            try Self.pack(
+                source.rows(of: place.tensor, stands, columns: columns), format: format, type: type, into: region,
+                team: team)
+        }
+        let matrix = PanelMatrix(type: type, rows: rows.count, columns: count, base: region.base)
         var regions = [region]
         var bias: UnsafePointer<Float>?
         if let biasPlace {
@@ -53,6 +59,30 @@ struct PackedMatrix: @unchecked Sendable {  // written once, before anybody read
         self.matrix = matrix
         self.bias = bias
         self.regions = regions
+    }
+
+    /// Packs the rows that were read; panels are shared out over the team.
+    private static func pack(
+        _ stored: TensorRows, format: StoredFormat, type: WeightType, into region: MemoryRegion, team: Team
+    ) {
+        let panelBytes = PanelMatrix.panelBytes(type: type, columns: stored.columns)
+        team.run { rank in
+            for panel in team.share(of: region.byteCount / panelBytes, rank: rank) {
+                let row = panel * PanelMatrix.panelRows
+                packPanel(
+                    into: region.base + panel * panelBytes, type: type, from: stored.base + row * stored.rowStride,
+                    rowStride: stored.rowStride, rowCount: min(PanelMatrix.panelRows, stored.rows - row),
+                    stored: format, columns: stored.columns)
+            }
+        }
+        withExtendedLifetime(stored) {}
+    }
+
+    /// Writes what the cache did not have.
+    func keep(in cache: PackedCache, limit: Int) throws {
+        guard let missing, let region = regions.first else { return }
+        cache.makeRoom(for: region.byteCount, limit: limit)
+        try cache.write(missing, UnsafeRawBufferPointer(start: region.base, count: region.byteCount))
     }
 }
 

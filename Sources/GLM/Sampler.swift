@@ -1,101 +1,41 @@
 import Core
 import Kernels
 
-/// Draws tokens from logits. The same logits, options and position draw the same token, wherever and whenever.
+/// Answers questions about rows of logits that are divided over the ranks of a stage. The same logits, options and position
+/// draw the same token, wherever and whenever, however the vocabulary is divided.
 struct Sampler {
-    /// Indices by falling logit, reused from call to call.
-    private var order: [Int] = []
+    let tree: VocabularyTree
+    let rank: Int
+    /// Tokens from this one on are never drawn.
+    let drawable: Int
 
-    /// Draws the token after position `position - 1` from `logits` [vocabulary].
-    mutating func draw(
-        _ logits: UnsafeBufferPointer<Float>, options: SamplingOptions, position: Int
-    ) -> (drawn: TokenLogprob, top: [TokenLogprob]) {
-        guard let base = logits.baseAddress else { return (TokenLogprob(token: 0, logprob: 0), []) }
-        let best = argmax(base, count: logits.count)
-        let token =
-            options.temperature > 0
-            ? sample(logits, largest: logits[best], options: options, position: position) : best
-        guard let alternatives = options.logprobs else {
-            return (TokenLogprob(token: TokenID(token), logprob: 0), [])
+    /// The answers, in order, on every rank.
+    ///
+    /// - Parameters:
+    ///   - logits: This rank's part of each row.
+    ///   - collective: Every rank calls this with the same questions.
+    func answers(
+        _ questions: [RowQuestion], logits: [UnsafeBufferPointer<Float>], collective: any Collective
+    ) throws -> [ScoredToken] {
+        var rows = zip(questions, logits).map {
+            RowDraw($0, logits: $1, rank: rank, tree: tree, drawable: drawable)
         }
-        let total = logSumExp(base, count: logits.count)
-        sortByLogit(logits, atLeast: alternatives, largest: logits[best])
-        let top = order.prefix(alternatives).map {
-            TokenLogprob(token: TokenID($0), logprob: logits[$0] - total)
-        }
-        return (TokenLogprob(token: TokenID(token), logprob: logits[token] - total), top)
-    }
-
-    private mutating func sample(
-        _ logits: UnsafeBufferPointer<Float>, largest: Float, options: SamplingOptions, position: Int
-    ) -> Int {
-        let scale = 1 / options.temperature
-        func weight(_ index: Int) -> Double { Double(exponential((logits[index] - largest) * scale)) }
-        let uniform = Sampler.uniform(seed: options.seed, position: position)
-        if options.topK <= 0 && options.topP >= 1 {
-            var total = 0.0
-            for index in logits.indices { total += weight(index) }
-            return pick(logits.indices, uniform * total, weight)
-        }
-        let keep = options.topK > 0 ? min(options.topK, logits.count) : logits.count
-        var total = 0.0
-        if options.topK > 0 {
-            sortByLogit(logits, atLeast: keep, largest: largest)
-            order.removeLast(order.count - keep)
-            for index in order { total += weight(index) }
-        } else {
-            for index in logits.indices { total += weight(index) }
-        }
-        if options.topP < 1 {
-            let wanted = total * Double(options.topP)
-            var width: Float = 8 * options.temperature
-            while true {
-                if options.topK <= 0 { sortByLogit(logits, within: width, of: largest) }
-                var sum = 0.0
-                if let cut = order.firstIndex(where: { index in
-                    sum += weight(index)
-                    return sum >= wanted
-                }) {
-                    order.removeLast(order.count - cut - 1)
-                    return pick(order, uniform * sum, weight)
+        while rows.contains(where: { $0.answer == nil }) {
+            var writer = WordWriter()
+            for row in rows.indices { rows[row].write(to: &writer) }
+            let own = writer.words
+            try own.withUnsafeBufferPointer { own in
+                let others = tree.shards.indices.filter { $0 != rank }
+                let parcels = others.map { other in
+                    Parcel(rank: other, values: own, expected: rows.reduce(0) { $0 + $1.wordCount(of: other) })
                 }
-                if options.topK > 0 || order.count == logits.count { return pick(order, uniform * sum, weight) }
-                width *= 2
+                let told = others.isEmpty ? [] : try collective.trade(parcels)
+                var readers = [WordReader](repeating: WordReader(own), count: tree.shards.count)
+                for (other, words) in zip(others, told) { readers[other] = WordReader(words) }
+                for row in rows.indices { rows[row].read(from: &readers) }
             }
         }
-        return pick(order, uniform * total, weight)
-    }
-
-    /// The first index at which the running sum of weights passes `target`.
-    private func pick(_ indices: some Collection<Int>, _ target: Double, _ weight: (Int) -> Double) -> Int {
-        var sum = 0.0
-        var last = 0
-        for index in indices {
-            let own = weight(index)
-            if own > 0 { last = index }
-            sum += own
-            if sum > target { return index }
-        }
-        return last
-    }
-
-    /// Puts into `order`, best first, the indices whose logit is within `width` of the largest.
-    private mutating func sortByLogit(_ logits: UnsafeBufferPointer<Float>, within width: Float, of largest: Float) {
-        order.removeAll(keepingCapacity: true)
-        let bound = largest - width
-        for index in logits.indices where logits[index] >= bound || width == .infinity { order.append(index) }
-        order.sort { logits[$0] > logits[$1] || (logits[$0] == logits[$1] && $0 < $1) }
-    }
-
-    /// The same with at least `count` indices, or all.
-    private mutating func sortByLogit(
-        _ logits: UnsafeBufferPointer<Float>, atLeast count: Int, largest: Float
-    ) {
-        var width: Float = 4
-        repeat {
-            sortByLogit(logits, within: width, of: largest)
-            width = width > 1000 ? .infinity : width * 2
-        } while order.count < min(count, logits.count)
+        return rows.compactMap(\.answer)
     }
 
     /// A number in 0..<1 that depends on seed and position alone, so that a replay draws the same.

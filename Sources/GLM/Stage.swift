@@ -29,8 +29,14 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     private let rotary: RotaryTable
     private let embedding: TensorRows?
     private let embeddingFormat: StoredFormat
-    private var sampler = Sampler()
-    private var logits: [Float] = []
+    let vocabulary: VocabularyTree?
+    var logits: [Float] = []
+    /// What stands before the tokens of sequences whose penalties need it.
+    var pasts: [SequenceID: PastTokens] = [:]
+    /// The sums of the outputs of sequences whose mean is wanted, and of how many tokens.
+    var means: [SequenceID: (sum: [Double], tokens: Int)] = [:]
+    /// Tokens from this one on stand for nothing and are never drawn; the whole vocabulary may be unless it is set.
+    public var drawableTokens: Int
     /// Where pages are kept on disk, if anywhere.
     public var store: PageStore?
 
@@ -52,9 +58,11 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     ///   - kvType: How keys and values are held; nil takes what goes with the weights.
     ///   - kvPages: Pages of the KV pool; see `kvShare` for how many a sequence takes.
     ///   - kvMemoryPages: How many of those are memory, nil for all; the others are a file's in `spillFolder`.
+    ///   - cache: Where packed weights may lie already.
     public init(
         description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvType: KVType? = nil,
-        kvPages: Int, kvMemoryPages: Int? = nil, spillFolder: String? = nil, threads: Int, progress: (Double) -> Void
+        kvPages: Int, kvMemoryPages: Int? = nil, spillFolder: String? = nil, cache: PackedCache? = nil, threads: Int,
+        progress: (Double) -> Void
     ) throws {
         let configuration = description.configuration
         let team = Team(size: threads, name: "glm-compute")
@@ -64,9 +72,12 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         slots = SlotShares(
             configuration, leavesByRank: slice.leavesByRank, kvWeightByRank: slice.kvWeightByRank, rank: slice.rank)
         weights = try SliceWeights(
-            description, slice: slice, shares: shares, source: source, type: type, team: team, progress: progress)
+            description, slice: slice, shares: shares, source: source, type: type, cache: cache, team: team,
+            progress: progress)
         let kvType = try kvType ?? Self.kvType(description, type: type)
         self.kvType = kvType
+        drawableTokens = configuration.vocabulary
+        vocabulary = slice.isLast ? VocabularyTree(shards: slice.vocabularyByRank) : nil
         let names = try TensorNames(configuration: configuration, tensors: description.tensors)
         if slice.isFirst {
             let rows = try source.rows(of: names.embedding.tensor, names.embedding.rows, columns: nil)
@@ -96,6 +107,14 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         self.shares = shares
         self.team = team
         weightBytes = weights.byteCount
+    }
+
+    /// Writes packed weights that `cache` did not have, so that the next start finds them; from any thread, while steps run.
+    ///
+    /// The folder keeps three layouts' worth of the model at most.
+    public func keepWeights(in cache: PackedCache) throws {
+        let limit = 3 * weightBytes * slice.stageCount * slice.rankCount
+        for matrix in weights.matrices { try matrix.keep(in: cache, limit: limit) }
     }
 
     /// Query rows of one call of the attention kernel: enough to repay the conversion of a page, few enough for the cache.
@@ -148,12 +167,12 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         var rows = batch.tokens.count
         for layer in weights.layers.indices {
             // The last layer's attention output and feed-forward are computed only where logits are asked for.
-            let wanted = slice.isLast && layer == weights.layers.count - 1 ? batch.wanted : nil
+            let wanted = slice.isLast && layer == weights.layers.count - 1 ? batch.wishes.map(\.row) : nil
             rows = try runLayer(layer, batch: batch, wanted: wanted, collective: collective)
             if rows == 0 { break }
         }
         guard slice.isLast else { return .hidden(hidden(tokens: rows)) }
-        return .results(try finish(batch, rows: rows, collective: collective))
+        return .results(try finish(batch, collective: collective))
     }
 
     private func hidden(tokens: Int) -> UnsafeBufferPointer<Float> {
@@ -173,28 +192,6 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
             scratch.x.update(from: input, count: batch.tokens.count * hidden)
         } else {
             throw Problem.failed("stage \(slice.stage) got no hidden states from the stage before")
-        }
-    }
-
-    /// Norm, output matrix, and what each segment asked for.
-    private func finish(_ batch: Batch, rows: Int, collective: any Collective) throws -> [SegmentResult] {
-        guard rows > 0, let norm = weights.finalNorm else { return [] }
-        let own = slice.vocabulary.count
-        if logits.count < rows * own { logits = [Float](repeating: 0, count: rows * own) }
-        return try logits.withUnsafeMutableBufferPointer { buffer in
-            if let output = weights.output, let base = buffer.baseAddress {
-                normalise(rows: rows, norm: norm)
-                multiply([Product(matrix: output, output: base, stride: own)], input: scratch.normed, rows: rows)
-            }
-            let others = try collective.gather(UnsafeBufferPointer(rebasing: buffer[..<(rows * own)]))
-            guard slice.rank == 0 else { return [] }
-            guard others.count == slice.rankCount - 1 else {
-                throw Problem.failed("expected the logits of \(slice.rankCount - 1) other ranks, got \(others.count)")
-            }
-            let shards = [UnsafeBufferPointer(rebasing: buffer[..<(rows * own)])] + others
-            return batch.results(rows: rows, shards: shards, widths: slice.vocabularyByRank.map(\.count)) {
-                sampler.draw($0, options: $1, position: $2)
-            }
         }
     }
 }

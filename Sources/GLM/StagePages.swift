@@ -8,7 +8,9 @@ extension Stage {
     func change(_ change: KVChange) throws {
         switch change {
         case .open(let sequence, let prefix, let copy): try pool.open(sequence, prefix: prefix, copy: copy)
-        case .close(let sequence): pool.close(sequence)
+        case .close(let sequence):
+            pool.close(sequence)
+            forget(sequence)
         case .drop(let run): pool.drop(run)
         case .cut(let sequence, let pages): pool.truncate(sequence, pages: pages)
         case .store(let runs, _, let keys):
@@ -28,7 +30,11 @@ extension Stage {
     public func checkPages() throws { try pool.check() }
 
     /// Frees all KV pages: another plan begins.
-    public func releasePages() { pool.releaseAll() }
+    public func releasePages() {
+        pool.releaseAll()
+        pasts = [:]
+        means = [:]
+    }
 
     /// A text that two slices share when the same page has the same bytes in both.
     public var pageLayout: String {

@@ -14,6 +14,10 @@ struct APIError: Error {
     var type: String
     var param: String?
     var code: String?
+    /// The methods that the path has, when it has not the one that was asked for.
+    var allowed: [String] = []
+    /// Seconds after which to try again.
+    var retryAfter: Int?
 
     init(
         status: Int, message: String, type: String = "invalid_request_error", param: String? = nil, code: String? = nil
@@ -33,9 +37,12 @@ struct APIError: Error {
         case .refused: self.init(status: 403, message: problem.message, type: "permission_error", code: "refused")
         case .unavailable:
             self.init(status: 503, message: problem.message, type: "service_unavailable_error", code: "unavailable")
+        case .busy:
+            self.init(status: 429, message: problem.message, type: "rate_limit_error", code: "rate_limit_exceeded")
         case .cancelled: self.init(status: 499, message: problem.message, type: "cancelled_error", code: "cancelled")
         case .failed: self.init(status: 500, message: problem.message, type: "server_error", code: "failed")
         }
+        retryAfter = problem.retryAfter ?? (status == 503 ? 2 : nil)
     }
 
     /// Whatever was thrown.
@@ -45,6 +52,15 @@ struct APIError: Error {
         case let error as Problem: self.init(error)
         case is CancellationError: self.init(Problem(.cancelled, "the client closed the connection before the answer"))
         case let error as any HTTPResponseError where error.status == .notFound:
+            let allowed = Document.methods(of: request.uri.path)
+            guard allowed.isEmpty else {
+                self.init(
+                    status: 405,
+                    message: "\(request.uri.path) has no \(request.method); it has \(allowed.joined(separator: ", "))",
+                    code: "method_not_allowed")
+                self.allowed = allowed
+                return
+            }
             self.init(
                 status: 404,
                 message: "there is no \(request.method) \(request.uri.path); see /v1/models for what is served",
@@ -78,10 +94,14 @@ struct APIError: Error {
         ])
     }
 
-    /// The answer; one that may be tried again says when.
-    var response: Response {
-        var response = Response(json: json, status: HTTPResponse.Status(code: status))
-        if status == 503, let name = HTTPField.Name("Retry-After") { response.headers[name] = "2" }
+    /// The answer, in the form of the API that `path` belongs to; one that may be tried again says when.
+    func response(for path: String) -> Response {
+        let body = path.hasPrefix("/v1/messages") ? messagesJSON : json
+        var response = Response(json: body, status: HTTPResponse.Status(code: status))
+        if let retryAfter, let name = HTTPField.Name("Retry-After") { response.headers[name] = "\(retryAfter)" }
+        if !allowed.isEmpty, let name = HTTPField.Name("Allow") {
+            response.headers[name] = allowed.joined(separator: ", ")
+        }
         return response
     }
 }
@@ -94,7 +114,7 @@ struct ErrorResponses<Context: RequestContext>: RouterMiddleware {
         do {
             return try await next(request, context)
         } catch {
-            return APIError(any: error, request: request).response
+            return APIError(any: error, request: request).response(for: request.uri.path)
         }
     }
 }

@@ -20,32 +20,59 @@ enum ChatFields {
         }
     }
 
-    /// The tools that the prompt shows to the model; none when the choice is that none be called.
-    static func tools(_ fields: Fields) throws -> [JSONValue] {
-        let tools = try fields.array("tools") ?? []
-        for (index, tool) in tools.enumerated() where tool.members == nil {
+    /// The tools, and which of them the model is to call.
+    static func tools(_ fields: Fields) throws -> ToolWishes {
+        if let old = try fields.array("functions"), !old.isEmpty {
+            throw APIError.unsupported("functions", "functions: not supported; send them as tools")
+        }
+        let definitions = try fields.array("tools") ?? []
+        for (index, tool) in definitions.enumerated() { try check(tool, at: "tools[\(index)]") }
+        return try ToolWishes(
+            definitions, choice: try choice(fields), parallel: try fields.bool("parallel_tool_calls") ?? true)
+    }
+
+    /// A tool is an object; a function has a name, and its parameters are an object.
+    private static func check(_ tool: JSONValue, at path: String) throws(APIError) {
+        guard tool.members != nil else {
+            throw .field("tools", "\(path): expected an object, found \(tool.kindName)", code: "invalid_type")
+        }
+        if let type = tool["type"], type.string == nil {
+            throw .field("tools", "\(path).type: expected a string, found \(type.kindName)", code: "invalid_type")
+        }
+        guard tool["type"]?.string ?? "function" == "function" else { return }
+        try ToolWishes.check(function: tool["function"] ?? tool, at: "\(path).function", parameters: "parameters")
+    }
+
+    private static func choice(_ fields: Fields) throws -> ToolWishes.Choice {
+        guard let value = fields.value("tool_choice") else { return .auto }
+        switch value.string {
+        case "auto": return .auto
+        case "none": return .none
+        case "required": return .required
+        case .some(let other):
             throw APIError.field(
-                "tools", "tools[\(index)]: expected an object, found \(tool.kindName)", code: "invalid_type")
+                "tool_choice", "tool_choice: expected auto, none, required or a function, found \(other)")
+        case nil: break
         }
-        guard let choice = fields.value("tool_choice") else { return tools }
-        switch choice.string {
-        case "auto": return tools
-        case "none": return []
-        default:
+        guard let choice = try fields.object("tool_choice") else { return .auto }
+        guard try choice.string("type") ?? "function" == "function" else {
             throw APIError.unsupported(
-                "tool_choice", "tool_choice: only auto and none are supported, found \(choice.kindName)")
+                "tool_choice", "tool_choice: of objects only those of type function are supported")
         }
+        guard let name = try choice.object("function")?.string("name") else {
+            throw APIError.field("tool_choice", "tool_choice.function.name: missing; expected a name", code: "missing")
+        }
+        return .named(name)
     }
 }
 
 extension ServedModel {
-    /// Whether answers begin with the newline that ends their message's (empty) metadata.
-    var answersBeginWithNewline: Bool { tokenizer.template == .glm4Chat || tokenizer.template == .glm40414 }
-
     /// A conversation as tokens.
-    func chatPrompt(_ messages: [ChatMessage], tools: [JSONValue]) throws -> [TokenID] {
+    func chatPrompt(
+        _ messages: [ChatMessage], tools: [JSONValue], opening: AssistantOpening = .turn
+    ) throws -> [TokenID] {
         do {
-            return try tokenizer.encodeChat(messages, tools: tools)
+            return try tokenizer.encodeChat(messages, tools: tools, opening: opening)
         } catch let problem as Problem {
             throw APIError(problem, param: tools.isEmpty ? "messages" : "tools")
         }

@@ -13,84 +13,147 @@ enum ChatRoute {
             throw APIError.field("top_logprobs", "top_logprobs: needs logprobs to be true")
         }
         // The newer name wins; both mean the same here, where nothing is thought in secret.
-        let maxTokens =
-            try fields.int("max_completion_tokens", in: 1...Int.max) ?? fields.int("max_tokens", in: 1...Int.max)
-        let options = try SamplingFields.options(
-            fields, maxTokens: maxTokens, logprobs: wantsLogprobs ? top ?? 0 : nil)
+        let newer = try fields.int("max_completion_tokens", in: 1...Int.max)
+        let maxTokens = try fields.int("max_tokens", in: 1...Int.max)
+        var options = try SamplingFields.options(
+            fields, model: model, maxTokens: newer ?? maxTokens, logprobs: wantsLogprobs ? top ?? 0 : nil)
+        let copies = try SamplingFields.copies(fields)
         let streaming = try StreamFields(fields)
-        let messages = try ChatFields.messages(fields)
-        let prompt = try model.chatPrompt(messages, tools: try ChatFields.tools(fields))
+        var messages = try ChatFields.messages(fields)
+        let tools = try ChatFields.tools(fields)
+        var opening = tools.opening
+        if try fields.bool("continue_final_message") ?? false {
+            guard let last = messages.popLast(), last.role == "assistant", last.toolCalls.isEmpty, opening == .turn
+            else {
+                throw APIError.field(
+                    "continue_final_message", "continue_final_message: the last message must be text of the assistant's"
+                )
+            }
+            opening = .text(last.content ?? "")
+        }
+        options.grammar = try tools.grammar(
+            content: try GrammarFields.grammar(fields), lead: opening == .turn ? model.answerLead : "")
+        let prompt = try model.chatPrompt(messages, tools: tools.shown, opening: opening)
         try model.check(prompt, param: "messages")
-        return GenerationRequest(prompt: prompt, options: options, streaming: streaming) { job in
+        let plan = AnswerBuilder.Plan(
+            model: model, reader: model.tokenizer.template.reader(tools: tools.shown, opening: opening),
+            callLimit: tools.callLimit, stops: options.stop)
+        return GenerationRequest(
+            prompts: [prompt], copies: copies, options: options, streaming: streaming, plan: plan
+        ) { [options] job in
             ChatShape(
                 head: model.head(id: "chatcmpl-\(job)", streaming: streaming, attention: options.attention),
-                model: model,
-                wantsLogprobs: wantsLogprobs)
+                model: model, copies: copies, wantsLogprobs: wantsLogprobs)
         }
     }
 }
 
 /// OpenAI's `chat.completion` and `chat.completion.chunk`.
 struct ChatShape: AnswerShape {
+    private static let chunk = "chat.completion.chunk"
+
     let head: AnswerHead
     let model: ServedModel
     let wantsLogprobs: Bool
-    private var hasBegun = false
+    /// How many calls each choice has begun.
+    private var calls: [Int]
 
-    init(head: AnswerHead, model: ServedModel, wantsLogprobs: Bool) {
+    init(head: AnswerHead, model: ServedModel, copies: Int, wantsLogprobs: Bool) {
         self.head = head
         self.model = model
         self.wantsLogprobs = wantsLogprobs
+        calls = Array(repeating: 0, count: copies)
     }
 
-    func opening() -> JSONValue? {
-        chunk(delta: .record(["role": .string("assistant"), "content": .string("")]))
+    var endMark: String? { "[DONE]" }
+
+    func opening() -> [ServerEvent] {
+        calls.indices.map { chunk($0, delta: ["role": .string("assistant"), "content": .string("")]) }
     }
 
-    /// GLM's answers begin with the newline that ends the (empty) metadata of their message; it is no part of the content.
-    mutating func visible(_ text: String) -> String {
-        guard !hasBegun, !text.isEmpty else { return text }
-        hasBegun = true
-        return model.answersBeginWithNewline && text.hasPrefix("\n") ? String(text.dropFirst()) : text
+    mutating func events(of delta: Delta) -> [ServerEvent] {
+        var events: [ServerEvent] = []
+        // A token's log-probability goes with the first thing that it adds, or alone.
+        var logprobs = wantsLogprobs ? delta.token.flatMap { entry($0) } : nil
+        func say(_ members: KeyValuePairs<String, JSONValue?>) {
+            events.append(chunk(delta.choice, delta: members, logprobs: logprobs))
+            logprobs = nil
+        }
+        for part in delta.parts {
+            switch part {
+            case .text(let text): say(["content": .string(text)])
+            case .call(let call):
+                calls[delta.choice] += 1
+                say(["tool_calls": .array([begun(call, index: calls[delta.choice] - 1)])])
+            case .arguments(let text):
+                let more = JSONValue.record([
+                    "index": .integer(calls[delta.choice] - 1), "function": .record(["arguments": .string(text)]),
+                ])
+                say(["tool_calls": .array([more])])
+            }
+        }
+        if logprobs != nil { say(["content": .string("")]) }
+        if let end = delta.end {
+            events.append(
+                chunk(
+                    delta.choice, delta: [:], finish: end.finishJSON,
+                    timings: calls.count == 1 ? end.timingsJSON : nil))
+        }
+        return events
     }
 
-    mutating func piece(_ text: String, token: AnswerToken?) -> JSONValue? {
-        let logprobs = wantsLogprobs ? token.flatMap { entry($0) } : nil
-        guard !text.isEmpty || logprobs != nil else { return nil }
-        return chunk(
-            delta: .record(["content": .string(text)]), logprobs: logprobs.map { .record(["content": .array([$0])]) })
-    }
+    func closing(_ answer: Answer) -> [ServerEvent] { head.usage(Self.chunk, answer) }
 
-    func closing(_ answer: Answer) -> JSONValue {
-        chunk(delta: .record([:]), finish: answer.finishJSON, timings: answer.timingsJSON)
-    }
-
-    func usage(_ answer: Answer) -> JSONValue {
-        head.object("chat.completion.chunk", choices: [], usage: answer.usageJSON)
-    }
+    func failure(_ error: APIError) -> [ServerEvent] { [ServerEvent(error.json)] }
 
     func whole(_ answer: Answer) -> JSONValue {
-        let logprobs: JSONValue =
-            wantsLogprobs ? .record(["content": .array(answer.tokens.compactMap { entry($0) })]) : .null
+        let choices = answer.choices.enumerated().map { index, choice in
+            JSONValue.record([
+                "index": .integer(index), "message": message(choice),
+                "logprobs": wantsLogprobs
+                    ? .record(["content": .array(choice.tokens.compactMap { entry($0) }), "refusal": .null]) : .null,
+                "finish_reason": choice.finishJSON,
+            ])
+        }
         return head.object(
-            "chat.completion",
-            choices: [
-                .record([
-                    "index": .integer(0),
-                    "message": .record(["role": .string("assistant"), "content": .string(answer.text)]),
-                    "logprobs": logprobs, "finish_reason": answer.finishJSON,
+            "chat.completion", choices: choices, usage: answer.usage.json, timings: answer.timingsJSON)
+    }
+
+    private func message(_ choice: Choice) -> JSONValue {
+        let text = choice.text
+        let calls = choice.items.compactMap { item in
+            item.call.map { call in
+                JSONValue.record([
+                    "id": .string("call_\(call.id)"), "type": .string("function"),
+                    "function": .record(["name": .string(call.name), "arguments": .string(item.text)]),
                 ])
-            ], usage: answer.usageJSON, timings: answer.timingsJSON)
+            }
+        }
+        return .record([
+            "role": .string("assistant"),
+            "content": text.isEmpty && !calls.isEmpty ? .null : .string(text), "refusal": .null,
+            "tool_calls": calls.isEmpty ? nil : .array(calls),
+        ])
+    }
+
+    private func begun(_ call: FunctionCall, index: Int) -> JSONValue {
+        .record([
+            "index": .integer(index), "id": .string("call_\(call.id)"), "type": .string("function"),
+            "function": .record(["name": .string(call.name), "arguments": .string("")]),
+        ])
     }
 
     private func chunk(
-        delta: JSONValue, logprobs: JSONValue? = nil, finish: JSONValue = .null, timings: JSONValue? = nil
-    ) -> JSONValue {
-        head.object(
-            "chat.completion.chunk",
-            choices: [
-                .record(["index": .integer(0), "delta": delta, "logprobs": logprobs ?? .null, "finish_reason": finish])
-            ], usage: head.announcesUsage ? .null : nil, timings: timings)
+        _ choice: Int, delta: KeyValuePairs<String, JSONValue?>, logprobs: JSONValue? = nil, finish: JSONValue = .null,
+        timings: JSONValue? = nil
+    ) -> ServerEvent {
+        head.chunk(
+            Self.chunk,
+            choice: .record([
+                "index": .integer(choice), "delta": .record(delta),
+                "logprobs": logprobs.map { .record(["content": .array([$0]), "refusal": .null]) } ?? .null,
+                "finish_reason": finish,
+            ]), timings: timings)
     }
 
     /// A token's entry among the log-probabilities; end-of-sequence tokens have none, as they are no content.

@@ -35,52 +35,51 @@ extension ResponseBodyWriter {
         try await write(ByteBuffer(string: frame + "data: \(text)\n\n"))
     }
 
+    /// Writes events as one piece.
+    @concurrent mutating func events(_ events: [ServerEvent]) async throws {
+        guard !events.isEmpty else { return }
+        let frames = events.map { event in
+            (event.name.map { "event: \($0)\n" } ?? "") + "data: \(event.json.text())\n\n"
+        }
+        try await write(ByteBuffer(string: frames.joined()))
+    }
+
     /// Writes a line that readers pass over: it keeps proxies from closing a stream that has nothing to say.
     @concurrent mutating func comment(_ text: String) async throws {
         try await write(ByteBuffer(string: ": \(text)\n\n"))
     }
 }
 
-/// One answer as a stream of OpenAI's chunks.
+/// One answer as a stream of events.
 struct AnswerStream: Sendable {
     let shape: any AnswerShape
-    let events: AsyncStream<JobEvent>
-    let lease: JobLease
+    let builder: AnswerBuilder
+    let events: AsyncStream<JobGroup.Event>
     let heartbeat: Duration
-    let includesUsage: Bool
 
     /// Writes everything, the end mark included. An error after the head was sent becomes an event of its own.
     @concurrent func write(to writer: inout any ResponseBodyWriter) async throws {
         var shape = shape
-        if let opening = shape.opening() { try await writer.event(opening.text()) }
+        var builder = builder
+        try await writer.events(shape.opening())
         do {
             let isComplete = try await forEachSignal(of: events, heartbeat: heartbeat) { signal in
-                switch signal {
-                case .heartbeat:
+                guard case .event(let event) = signal else {
                     try await writer.comment("still here")
-                case .event(.prefilled(let progress)):
-                    try await writer.comment(progress.line)
-                case .event(.token(let drawn, let text, let top)):
-                    let text = shape.visible(text)
-                    let token = AnswerToken(drawn: drawn, top: top, text: text)
-                    if let piece = shape.piece(text, token: token) { try await writer.event(piece.text()) }
-                case .event(.finished(let finish, let text, let usage, let timings)):
-                    lease.finish()
-                    if let piece = shape.piece(shape.visible(text), token: nil) { try await writer.event(piece.text()) }
-                    let answer = try Answer().finished(finish, usage, timings)
-                    try await writer.event(shape.closing(answer).text())
-                    if includesUsage { try await writer.event(shape.usage(answer).text()) }
-                    try await writer.event("[DONE]")
-                    return true
-                case .event(.failed(let problem)):
-                    lease.finish()
-                    throw problem
+                    return false
                 }
-                return false
+                if case .prefilled(let progress) = event.event { try await writer.comment(progress.line) }
+                if let delta = try builder.take(event.event, of: event.index) {
+                    try await writer.events(shape.events(of: delta))
+                }
+                guard builder.isComplete else { return false }
+                try await writer.events(shape.closing(builder.answer))
+                if let mark = shape.endMark { try await writer.event(mark) }
+                return true
             }
             if !isComplete { throw Answer.interrupted }
         } catch let problem as Problem {
-            try await writer.event(APIError(problem).json.text())
+            try await writer.events(shape.failure(APIError(problem)))
         }
     }
 }

@@ -1,4 +1,4 @@
-import Tokenization
+import Core
 
 /// A JSON object whose fields are read with their types and ranges checked.
 ///
@@ -45,7 +45,10 @@ struct Fields {
     /// A whole number within a range.
     func int(_ key: String, in range: ClosedRange<Int> = Int.min...Int.max) throws(APIError) -> Int? {
         guard let value = value(key) else { return nil }
-        guard let number = value.integer else { throw wrong(key, "a whole number", value) }
+        // JSON has one kind of number: 5.0 is 5.
+        guard let number = value.integer ?? value.double.flatMap({ Int(exactly: $0) }) else {
+            throw wrong(key, "a whole number", value)
+        }
         guard range.contains(number) else {
             let bounds =
                 range.upperBound == Int.max

@@ -17,13 +17,38 @@ struct StreamFields: Sendable {
     }
 }
 
-/// A request that was read: the job it makes and the form of its answer.
+/// A request that was read: the jobs it makes and the form of its answer.
 struct GenerationRequest: Sendable {
-    var prompt: [TokenID]
+    /// The prompts.
+    var prompts: [[TokenID]]
+    /// How many answers are wanted to each.
+    var copies = 1
     var options: GenerationOptions
     var streaming: StreamFields
-    /// The form of the answer, given the job's name.
+    /// How the answers are read.
+    var plan: AnswerBuilder.Plan
+    /// The form of the answer, given the first job's name.
     var shape: @Sendable (JobID) -> any AnswerShape
+
+    /// The only job, which nobody waits for; a request that would make several is refused.
+    func lonelyJob() throws(APIError) -> JobRequest {
+        guard prompts.count == 1, copies == 1, let prompt = prompts.first else {
+            throw .unsupported(
+                copies == 1 ? "prompt" : "n", "a job has one prompt and one answer; submit a job for each")
+        }
+        return JobRequest(prompt: prompt, options: options, endsWithClient: false)
+    }
+
+    /// A job for every copy of every prompt, in the order of their choices. Copies draw from seeds in a row.
+    var jobs: [JobRequest] {
+        prompts.flatMap { prompt in
+            (0..<copies).map { copy in
+                var options = options
+                options.sampling.seed &+= UInt64(copy)
+                return JobRequest(prompt: prompt, options: options, endsWithClient: true)
+            }
+        }
+    }
 }
 
 /// What all routes that generate share: body to request, request to job, events to answer.
@@ -36,11 +61,19 @@ struct Generation: Sendable {
     /// Reads a body with one of the routes' readers.
     ///
     /// Parsing and tokenizing a long document takes seconds: it is done on a thread that nobody else waits for.
-    func read(
-        _ bytes: ByteBuffer, _ reader: @escaping @Sendable (JSONValue, ServedModel) throws -> GenerationRequest
-    ) async throws -> GenerationRequest {
+    func read<Result: Sendable>(
+        _ bytes: ByteBuffer, _ reader: @escaping @Sendable (JSONValue, ServedModel) throws -> Result
+    ) async throws -> Result {
         let model = try await models.served()
         return try await NIOThreadPool.singleton.runIfActive { try reader(try Self.json(bytes), model) }
+    }
+
+    /// Reads a request's body with a reader that needs nothing else.
+    func read<Result: Sendable>(
+        _ request: Request, _ reader: @escaping @Sendable (JSONValue, ServedModel) throws -> Result
+    ) async throws -> Result {
+        var request = request
+        return try await read(try await body(of: &request), reader)
     }
 
     /// A request's body, which stays readable: its end tells that the client has left.
@@ -62,18 +95,19 @@ struct Generation: Sendable {
         let bytes = try await body(of: &request)
         let body = request.body
         let generation = try await read(bytes, reader)
-        let (job, events) = try await service.submit(
-            JobRequest(prompt: generation.prompt, options: generation.options, endsWithClient: true))
-        let lease = JobLease(job: job, service: service)
-        let shape = generation.shape(job)
-        if generation.streaming.isStream {
-            let stream = AnswerStream(
-                shape: shape, events: events, lease: lease, heartbeat: heartbeat,
-                includesUsage: generation.streaming.includesUsage)
+        let jobs = generation.jobs
+        let group = try await JobGroup(jobs, copies: generation.copies, service: service)
+        let shape = generation.shape(group.first)
+        let isStream = generation.streaming.isStream
+        let builder = AnswerBuilder(
+            choices: jobs.count, copies: generation.copies, plan: generation.plan,
+            keepsTokens: !isStream && generation.options.sampling.logprobs != nil)
+        if isStream {
+            let stream = AnswerStream(shape: shape, builder: builder, events: group.events, heartbeat: heartbeat)
             return EventStream.response(for: body) { writer in try await stream.write(to: &writer) }
         }
         var response = try await body.consumeWithCancellationOnInboundClose { _ in
-            Response(json: shape.whole(try await Self.collect(events, shape: shape, lease: lease)))
+            Response(json: shape.whole(try await Self.collect(group.events, builder)))
         }
         // Watching for the client to leave uses the connection up.
         response.headers[.connection] = "close"
@@ -81,26 +115,13 @@ struct Generation: Sendable {
     }
 
     /// Waits for the whole answer.
-    private static func collect(
-        _ events: AsyncStream<JobEvent>, shape: any AnswerShape, lease: JobLease
+    static func collect(
+        _ events: AsyncStream<JobGroup.Event>, _ builder: AnswerBuilder
     ) async throws -> Answer {
-        var shape = shape
-        var answer = Answer()
+        var builder = builder
         for await event in events {
-            switch event {
-            case .prefilled: continue
-            case .token(let drawn, let text, let top):
-                let text = shape.visible(text)
-                answer.text += text
-                answer.tokens.append(AnswerToken(drawn: drawn, top: top, text: text))
-            case .finished(let finish, let text, let usage, let timings):
-                lease.finish()
-                answer.text += shape.visible(text)
-                return try answer.finished(finish, usage, timings)
-            case .failed(let problem):
-                lease.finish()
-                throw problem
-            }
+            _ = try builder.take(event.event, of: event.index)
+            if builder.isComplete { return builder.answer }
         }
         try Task.checkCancellation()
         throw Answer.interrupted
@@ -116,24 +137,7 @@ struct Generation: Sendable {
     }
 }
 
-extension Answer {
-    /// The problem of a job whose events ended before the job did.
-    static var interrupted: Problem {
-        .failed("the coordinator went away before the answer was complete; send the request again")
-    }
-
-    /// The answer with its end, unless somebody cancelled the job.
-    func finished(_ finish: FinishReason, _ usage: Usage, _ timings: Timings) throws -> Answer {
-        guard finish != .cancelled else { throw Problem(.cancelled, "the job was cancelled") }
-        var answer = self
-        answer.finish = finish
-        answer.usage = usage
-        answer.timings = timings
-        return answer
-    }
-}
-
-/// The two routes that generate.
+/// The routes that generate.
 struct GenerationRoutes: Sendable {
     let generation: Generation
 
@@ -143,6 +147,16 @@ struct GenerationRoutes: Sendable {
         }
         router.post("/v1/completions") { [generation] request, _ in
             try await generation.answer(request) { try CompletionRoute.read($0, model: $1, defaultMaxTokens: 16) }
+        }
+        router.post("/v1/responses") { [generation] request, _ in
+            try await generation.answer(request) { try ResponsesRoute.read($0, model: $1) }
+        }
+        router.post("/v1/messages") { [generation] request, _ in
+            try await generation.answer(request) { try MessagesRoute.read($0, model: $1) }
+        }
+        router.post("/v1/messages/count_tokens") { [generation] request, _ in
+            let count = try await generation.read(request) { try MessagesRoute.count($0, model: $1) }
+            return Response(json: .record(["input_tokens": .integer(count)]))
         }
     }
 }

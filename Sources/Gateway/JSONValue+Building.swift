@@ -1,4 +1,4 @@
-import Tokenization
+import Core
 
 /// Short ways to write the values that answers are made of.
 extension JSONValue {

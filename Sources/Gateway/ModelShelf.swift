@@ -6,11 +6,14 @@ import Tokenization
 struct ServedModel: Sendable {
     let card: ModelCard
     let tokenizer: Tokenizer
+    /// The token with which a model opens another turn of its own.
+    let turnToken: TokenID?
     private let silent: Set<TokenID>
 
     init(card: ModelCard) throws {
         self.card = card
         tokenizer = try Tokenizer(serialized: card.tokenizer)
+        turnToken = tokenizer.specials["<|assistant|>"]
         silent = tokenizer.stopTokens.union(tokenizer.specials.values)
     }
 
@@ -44,7 +47,7 @@ struct ServedModel: Sendable {
     func head(id: String, streaming: StreamFields, attention: AttentionMode) -> AnswerHead {
         AnswerHead(
             id: id, model: card.name, created: EpochClock.seconds, fingerprint: "fp_\(card.digest.prefix(12))",
-            attention: attention, announcesUsage: streaming.includesUsage)
+            attention: attention, streaming: streaming)
     }
 }
 

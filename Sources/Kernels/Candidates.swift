@@ -70,6 +70,22 @@ public func segmentSum(_ logits: UnsafePointer<Float>, count: Int) -> Exponentia
     return ExponentialSum(max: top, sum: laneSum(low, high))
 }
 
+/// The sum of e^((x - largest) scale) of `count` logits none of which is greater than `largest`, one after the other in Double.
+///
+/// NaN adds nothing.
+public func weightSum(_ logits: UnsafePointer<Float>, count: Int, largest: Float, scale: Float) -> Double {
+    var sum = 0.0
+    var i = 0
+    while i < count {
+        let here = min(8, count &- i)
+        let x = here == 8 ? lanes(logits + i) : lanes(logits + i, count: here, filler: -.infinity)
+        let weights = exponential((x - SIMD8<Float>(repeating: largest)) * SIMD8<Float>(repeating: scale))
+        for lane in 0..<here where weights[lane] > 0 { sum += Double(weights[lane]) }
+        i &+= 8
+    }
+    return sum
+}
+
 /// The sum of consecutive segments, merged in the balanced binary tree over the next power of two of `segmentCount`.
 ///
 /// `segment` gives each segment's sum, in order from 0.

@@ -27,7 +27,11 @@ public struct Scheduler: Sendable {
     /// What a sequence is run for.
     public enum Purpose: Hashable, Sendable {
         /// To continue it.
-        case generate(SamplingOptions)
+        case generate(Drawing)
+        /// To read it: how likely its tokens were is all that is asked.
+        case read
+        /// For its embedding.
+        case embed(Embedding)
         /// For the logits of all its tokens, so many at a time whoever else shares the step.
         case logits(chunk: Int)
     }
@@ -38,6 +42,12 @@ public struct Scheduler: Sendable {
         case computed(SequenceID, tokens: Int)
         /// So many tokens of the prompt are done.
         case prefilled(SequenceID, tokens: Int, of: Int)
+        /// How likely the tokens from place `first` on were.
+        case scored(SequenceID, first: Int, [ScoredToken])
+        /// All of a sequence is read whose purpose that was.
+        case read(SequenceID)
+        /// The sequence's embedding: it is over.
+        case embedded(SequenceID, [Float])
         /// A token was drawn: the sequence goes on with `proceed`, or ends with `end`.
         case drawn(SegmentResult)
         /// Logits of the sequence's next tokens.
@@ -49,6 +59,9 @@ public struct Scheduler: Sendable {
         var prompt: [TokenID]
         var purpose: Purpose
         var attention: AttentionMode
+        /// Alternatives beside each of the first `scored` tokens, when log-probabilities are wanted.
+        var alternatives: Int?
+        var scored = 0
         var sent = 0
         var done = 0
         var next: TokenID?
@@ -61,9 +74,23 @@ public struct Scheduler: Sendable {
 
         func output(isLast: Bool) -> Segment.Output {
             switch purpose {
-            case .logits: .logits
-            case .generate(let sampling): isLast ? .sample(sampling) : .none
+            case .logits: return .logits
+            case .read: return .none
+            case .embed(let embedding):
+                return isLast || embedding == .mean ? .embed(embedding, goesOn: !isLast) : .none
+            case .generate(var drawing):
+                guard isLast else { return .none }
+                // Workers saw no tokens that were found in the KV cache, so they hear once what stands before.
+                drawing.past = Past(drawing.options, tokens: prompt, promptTokens: drawing.promptTokens)
+                return .sample(drawing)
             }
+        }
+
+        /// What is asked about the tokens behind each of `places`.
+        func scoring(_ places: Range<Int>) -> Segment.Scoring? {
+            guard let alternatives else { return nil }
+            let targets = prompt[places.lowerBound + 1..<max(places.lowerBound + 1, min(places.upperBound + 1, scored))]
+            return targets.isEmpty ? nil : Segment.Scoring(targets: Array(targets), alternatives: alternatives)
         }
     }
 
@@ -97,12 +124,17 @@ public struct Scheduler: Sendable {
     public var sequences: [SequenceID] { running.map(\.sequence) }
 
     /// Adds a sequence that has room in the KV cache, of which the first `cached` tokens are there.
+    ///
+    /// - Parameters:
+    ///   - alternatives: How many to report with the log-probability of each of the first `scored` tokens; nil for none.
     public mutating func add(
-        _ sequence: SequenceID, prompt: [TokenID], cached: Int = 0, purpose: Purpose, attention: AttentionMode = .exact
+        _ sequence: SequenceID, prompt: [TokenID], cached: Int = 0, purpose: Purpose,
+        attention: AttentionMode = .exact, alternatives: Int? = nil, scored: Int = 0
     ) {
         running.append(
             Running(
-                sequence: sequence, prompt: prompt, purpose: purpose, attention: attention, sent: cached, done: cached))
+                sequence: sequence, prompt: prompt, purpose: purpose, attention: attention, alternatives: alternatives,
+                scored: scored, sent: cached, done: cached))
     }
 
     /// What the next step does to the KV cache before anything else, after what was said before.
@@ -140,13 +172,13 @@ public struct Scheduler: Sendable {
         let share = min((decoding + settings.stages - 1) / settings.stages, settings.chunk)
         var segments: [Segment] = []
         for index in running.indices where segments.count < share {
-            guard case .generate(let sampling) = running[index].purpose, let token = running[index].next else {
+            guard case .generate(let drawing) = running[index].purpose, let token = running[index].next else {
                 continue
             }
             segments.append(
                 Segment(
                     sequence: running[index].sequence, start: running[index].sent, tokens: [token],
-                    output: .sample(sampling), attention: running[index].attention))
+                    output: .sample(drawing), attention: running[index].attention))
             running[index].next = nil
             running[index].sent += 1
         }
@@ -166,7 +198,7 @@ public struct Scheduler: Sendable {
             switch entry.purpose {
             case .logits(let chunk):
                 count = min(max(1, chunk), left)
-            case .generate:
+            case .generate, .read, .embed:
                 // At least sixteen, so that matrices are worth reading, but something for everybody behind.
                 count = min(max(budget / waiting, min(budget - waiting + 1, 16), min(budget, 1)), left)
                 budget -= count
@@ -177,7 +209,8 @@ public struct Scheduler: Sendable {
                 Segment(
                     sequence: entry.sequence, start: entry.sent,
                     tokens: Array(entry.prompt[entry.sent..<entry.sent + count]),
-                    output: entry.output(isLast: count == left), attention: entry.attention))
+                    output: entry.output(isLast: count == left), attention: entry.attention,
+                    scoring: entry.scoring(entry.sent..<entry.sent + count)))
             running[index].sent += count
         }
         return segments
@@ -224,8 +257,19 @@ public struct Scheduler: Sendable {
             progress.append(.computed(segment.sequence, tokens: done))
             if wasPrompt { progress.append(.prefilled(segment.sequence, tokens: done, of: total)) }
             let result = bySequence[segment.sequence]
+            if let scoring = segment.scoring {
+                guard let result, result.scored.count == scoring.targets.count else {
+                    throw Self.missing(segment, number)
+                }
+                progress.append(.scored(segment.sequence, first: segment.start + 1, result.scored))
+            }
             switch segment.output {
-            case .none: break
+            case .none:
+                if case .read = running[index].purpose, done >= total { progress.append(.read(segment.sequence)) }
+            case .embed(_, goesOn: true): break
+            case .embed(_, goesOn: false):
+                guard let result, !result.embedding.isEmpty else { throw Self.missing(segment, number) }
+                progress.append(.embedded(segment.sequence, result.embedding))
             case .sample:
                 guard let result, result.drawn != nil else { throw Self.missing(segment, number) }
                 progress.append(.drawn(result))

@@ -104,7 +104,8 @@ public struct ChatMessage: Hashable, Sendable {
                     case .string(let text): text
                     case .some(let value): value.text(.python)
                     }
-                return ToolCall(id: call["id"]?.string ?? "", name: name, arguments: arguments)
+                let id = try optionalString(call["id"], place: "\(place)[\(index)].id")
+                return ToolCall(id: id ?? "", name: name, arguments: arguments)
             }
         default: throw Problem.invalid("\(place): expected a list")
         }

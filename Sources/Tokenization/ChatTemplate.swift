@@ -20,24 +20,29 @@ public enum ChatTemplate: String, Sendable, CaseIterable {
         self = template
     }
 
+    /// Whether tools can be shown to the model, and called.
+    public var hasTools: Bool { self == .glm4Chat || self == .glm40414 }
+
     /// The prompt in parts, up to where the assistant goes on.
-    func parts(_ messages: [ChatMessage], tools: [JSONValue]) throws -> [ChatPart] {
-        guard tools.isEmpty || self == .glm4Chat || self == .glm40414 else {
+    func parts(
+        _ messages: [ChatMessage], tools: [JSONValue], opening: AssistantOpening = .turn
+    ) throws -> [ChatPart] {
+        guard tools.isEmpty || hasTools else {
             throw Problem.invalid("the chat template \(rawValue) has no tools; send the request without tools")
         }
         switch self {
         case .glm4Chat:
             return [.special("[gMASK]"), .special("<sop>")] + (try Self.introduction(to: tools))
-                + (try messages.flatMap(Self.turns)) + [.special("<|assistant|>")]
+                + (try messages.flatMap(Self.turns)) + Self.begin(opening)
         case .glm40414:
             let turns = try messages.map { ($0, try Self.turns(of: $0)) }
             let system = turns.filter { Self.isSystem($0.0) }
             let rest = turns.filter { !Self.isSystem($0.0) }
             return [.special("[gMASK]"), .special("<sop>")] + (try Self.list(of: tools))
-                + (system + rest).flatMap(\.1) + [.special("<|assistant|>")]
-        case .chatml: return try Self.chatML(messages)
+                + (system + rest).flatMap(\.1) + Self.begin(opening)
+        case .chatml: return try Self.chatML(messages) + [.text(opening.text)]
         case .plain:
-            let text = messages.compactMap(\.content).joined()
+            let text = messages.compactMap(\.content).joined() + opening.text
             return [.optional("[gMASK]"), .optional("<sop>"), .text(text)]
         }
     }
@@ -47,6 +52,15 @@ public enum ChatTemplate: String, Sendable, CaseIterable {
     }
 
     // MARK: GLM
+
+    /// The beginning of the turn that the model is to finish.
+    private static func begin(_ opening: AssistantOpening) -> [ChatPart] {
+        switch opening {
+        case .turn: [.special("<|assistant|>")]
+        case .text(let text): [.special("<|assistant|>"), .text("\n"), .text(text)]
+        case .call(let name): [.special("<|assistant|>"), .text(name + "\n")]
+        }
+    }
 
     /// A message in GLM's form: one turn, or one for each call. The line of metadata and the content are encoded
     /// apart, so a content that begins with a newline never melts into the header's.
@@ -127,6 +141,19 @@ public enum ChatTemplate: String, Sendable, CaseIterable {
         }
         return parts + [.special("<|im_start|>"), .text("assistant\n")]
     }
+}
+
+/// How far the assistant's turn is written already when the model takes over.
+public enum AssistantOpening: Hashable, Sendable {
+    /// Only the role: the model decides whether it speaks or calls.
+    case turn
+    /// Text of the assistant's, which the model continues.
+    case text(String)
+    /// The head of a call of this function: all the model can write is the arguments.
+    case call(String)
+
+    /// The text, where there is one.
+    var text: String { if case .text(let text) = self { text } else { "" } }
 }
 
 /// A part of a prompt: a special token, or text that is encoded by itself and never trusted.

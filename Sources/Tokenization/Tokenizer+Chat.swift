@@ -1,15 +1,16 @@
 public import Core
 
 extension Tokenizer {
-    /// The prompt of a conversation as tokens, up to where the assistant goes on.
+    /// The prompt of a conversation as tokens, up to where the assistant goes on, which `opening` says.
     ///
     /// Special tokens are put in by id; contents are never trusted. Without `template`, the model's own is used.
     public func encodeChat(
-        _ messages: [ChatMessage], tools: [JSONValue] = [], template: ChatTemplate? = nil
+        _ messages: [ChatMessage], tools: [JSONValue] = [], template: ChatTemplate? = nil,
+        opening: AssistantOpening = .turn
     ) throws -> [TokenID] {
         let template = template ?? self.template
         var tokens: [TokenID] = []
-        for part in try template.parts(messages, tools: tools) {
+        for part in try template.parts(messages, tools: tools, opening: opening) {
             switch part {
             case .text(let text): tokens += encode(text)
             case .optional(let name): if let id = specials[name] { tokens.append(id) }
@@ -27,9 +28,10 @@ extension Tokenizer {
 
     /// The prompt of a conversation as text, special tokens spelled out.
     public func renderChat(
-        _ messages: [ChatMessage], tools: [JSONValue] = [], template: ChatTemplate? = nil
+        _ messages: [ChatMessage], tools: [JSONValue] = [], template: ChatTemplate? = nil,
+        opening: AssistantOpening = .turn
     ) throws -> String {
-        try (template ?? self.template).parts(messages, tools: tools).map { part in
+        try (template ?? self.template).parts(messages, tools: tools, opening: opening).map { part in
             switch part {
             case .special(let name): name
             case .optional(let name): specials[name] == nil ? "" : name

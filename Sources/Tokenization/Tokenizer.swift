@@ -93,11 +93,18 @@ public struct Tokenizer: Sendable {
     /// One more than the highest id.
     public var vocabularySize: Int { vocabulary.count }
 
+    /// One more than the highest id that stands for anything: rows of a model's vocabulary from there on are padding.
+    public var lastTokenEnd: Int {
+        var end = vocabulary.count
+        while end > 0, vocabulary.kind(of: TokenID(end - 1)) == .absent { end -= 1 }
+        return end
+    }
+
     /// The bytes that a token stands for, or a special token's name in bytes; none for unknown ids.
     public func bytes(of token: TokenID) -> [UInt8] { Array(vocabulary[token]) }
 
     /// The bytes that a token adds to a text: none for special, end-of-sequence and unknown tokens.
-    func textBytes(of token: TokenID) -> ArraySlice<UInt8> {
+    public func textBytes(of token: TokenID) -> ArraySlice<UInt8> {
         switch vocabulary.kind(of: token) {
         case .absent, .special: []
         case .normal, .literal: stopTokens.contains(token) ? [] : vocabulary[token]

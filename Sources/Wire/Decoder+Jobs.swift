@@ -14,7 +14,8 @@ extension Decoder {
     mutating func jobRequest(_ request: Wire__JobRequest) throws -> JobRequest {
         JobRequest(
             prompt: try tokens(request.prompt), options: try generation(the(request.options)),
-            endsWithClient: request.ends_with_client != 0, requestID: try name(request.request_id))
+            endsWithClient: request.ends_with_client != 0, owner: try name(request.owner), tag: try name(request.tag),
+            requestID: try name(request.request_id))
     }
 
     private func generation(_ options: Wire__GenerationOptions) throws -> GenerationOptions {
@@ -24,7 +25,14 @@ extension Decoder {
             sampling: try sampling(the(options.sampling)),
             maxTokens: options.has_max_tokens != 0 ? try count(options.max_tokens) : nil, stop: stop,
             ignoresEndOfSequence: options.ignores_end_of_sequence != 0, reusesPrefix: options.computes_all == 0,
-            attention: options.is_sparse != 0 ? .sparse : .exact)
+            attention: options.is_sparse != 0 ? .sparse : .exact,
+            stopTokenIDs: try ids(options.stop_tokens, count: options.n_stop_tokens),
+            minTokens: try count(options.min_tokens),
+            promptLogprobs: options.has_prompt_logprobs != 0
+                ? try count(UInt64(options.prompt_logprobs), most: 1 << 20) : nil,
+            embedding: options.embedding == WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED
+                ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"),
+            grammar: try grammar(options.grammar, count: options.n_grammar))
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {
@@ -48,7 +56,7 @@ extension Decoder {
             secondsLeft: left)
     }
 
-    func jobEvent(_ event: Wire__JobEvent) throws -> JobEvent {
+    mutating func jobEvent(_ event: Wire__JobEvent) throws -> JobEvent {
         switch event.event_case {
         case WIRE__JOB_EVENT__EVENT_PREFILLED:
             let prefilled = try the(event.prefilled)
@@ -60,6 +68,11 @@ extension Decoder {
             let drawn = try the(event.token)
             return .token(
                 try token(the(drawn.token)), text: try text(drawn.text), top: try tokens(drawn.top, count: drawn.n_top))
+        case WIRE__JOB_EVENT__EVENT_SCORED:
+            let scored = try the(event.scored)
+            return .scored(first: try count(scored.first), try scores(the(scored.scores)))
+        case WIRE__JOB_EVENT__EVENT_EMBEDDED:
+            return .embedded(try words(the(event.embedded).values, as: Float.self))
         case WIRE__JOB_EVENT__EVENT_FINISHED:
             let finished = try the(event.finished)
             let usage = try the(finished.usage)
@@ -77,7 +90,9 @@ extension Decoder {
     }
 
     mutating func jobState(_ state: Wire__JobState) throws -> JobState {
-        guard state.accepted.isFinite else { throw Problem.invalid("message: a job without a time") }
+        guard state.accepted.isFinite, state.seconds_to_start.isFinite else {
+            throw Problem.invalid("message: a job without a time")
+        }
         let isFinished = state.finish != WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED
         return JobState(
             id: JobID(try name(state.job)), phase: try ours(state.phase, in: JobState.Phase.wire, what: "job phase"),
@@ -88,7 +103,9 @@ extension Decoder {
             finish: isFinished ? try finish(state.finish) : nil,
             problem: try state.problem.map { try problem($0.pointee) },
             accepted: state.accepted, timings: try timings(the(state.timings)),
-            attention: state.is_sparse != 0 ? .sparse : .exact)
+            attention: state.is_sparse != 0 ? .sparse : .exact, owner: try name(state.owner),
+            queuePosition: state.queue_position > 0 ? try count(state.queue_position) : nil,
+            secondsToStart: state.has_seconds_to_start != 0 ? state.seconds_to_start : nil)
     }
 
     func clusterStatus(_ status: Wire__ClusterStatus) throws -> ClusterStatus {

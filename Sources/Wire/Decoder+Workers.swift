@@ -4,7 +4,9 @@ import Core
 /// The payloads between worker and coordinator.
 extension Decoder {
     func problem(_ problem: Wire__Problem) throws -> Problem {
-        Problem(try ours(problem.kind, in: Problem.Kind.wire, what: "problem"), try text(problem.message))
+        var made = Problem(try ours(problem.kind, in: Problem.Kind.wire, what: "problem"), try text(problem.message))
+        made.retryAfter = problem.retry_after_seconds == 0 ? nil : Int(problem.retry_after_seconds)
+        return made
     }
 
     func workerHello(_ hello: Wire__WorkerHello) throws -> WorkerHello {
@@ -38,10 +40,14 @@ extension Decoder {
         var results: [SegmentResult] = []
         for i in 0..<done.n_results {
             let result = try the(done.results[i])
+            let logits = try words(result.logits, as: Float.self)
+            var scored: [ScoredToken] = []
+            if let placed = result.scored { scored = try scores(placed.pointee) }
             results.append(
                 SegmentResult(
                     sequence: SequenceID(result.sequence), drawn: try result.drawn.map { try token($0.pointee) },
-                    top: try tokens(result.top, count: result.n_top), logits: try words(result.logits, as: Float.self)))
+                    top: try tokens(result.top, count: result.n_top), logits: logits, scored: scored,
+                    embedding: try words(result.hidden, as: Float.self)))
         }
         return StepDone(
             epoch: done.epoch, number: done.number, results: results,
@@ -141,27 +147,8 @@ extension Decoder {
             kvType: try ours(assignment.kv_type, in: KVType.wire, what: "KV type"),
             kvPages: try count(assignment.kv_pages), kvMemoryPages: try count(assignment.kv_memory_pages),
             digest: try name(assignment.digest),
-            isInBackground: assignment.in_background != 0)
-    }
-
-    func sampling(_ options: Wire__Sampling) throws -> SamplingOptions {
-        guard options.temperature >= 0, options.temperature.isFinite, options.top_p > 0, options.top_p <= 1 else {
-            throw Problem.invalid(
-                "message: temperature \(options.temperature) and top_p \(options.top_p); expected 0 or more, and 0 to 1"
-            )
-        }
-        return SamplingOptions(
-            temperature: options.temperature, topP: options.top_p, topK: try count(options.top_k), seed: options.seed,
-            logprobs: options.wants_logprobs != 0 ? try count(UInt64(options.logprobs), most: 1 << 20) : nil)
-    }
-
-    private func output(_ segment: Wire__Segment) throws -> Segment.Output {
-        switch segment.output {
-        case WIRE__OUTPUT__OUTPUT_NONE: return .none
-        case WIRE__OUTPUT__OUTPUT_LOGITS: return .logits
-        case WIRE__OUTPUT__OUTPUT_SAMPLE: return .sample(try sampling(the(segment.sampling)))
-        default: throw Problem.invalid("message: output number \(segment.output.rawValue) is not known to this release")
-        }
+            isInBackground: assignment.in_background != 0,
+            drawableTokens: assignment.drawable_tokens > 0 ? try count(assignment.drawable_tokens) : nil)
     }
 
     mutating func step(_ step: Wire__Step) throws -> Step {
@@ -178,7 +165,8 @@ extension Decoder {
                 Segment(
                     sequence: SequenceID(segment.sequence), start: try count(segment.start),
                     tokens: Array(tokens[at..<at + length]), output: try output(segment),
-                    attention: segment.is_sparse != 0 ? .sparse : .exact))
+                    attention: segment.is_sparse != 0 ? .sparse : .exact,
+                    scoring: try segment.scoring.map { try scoring($0.pointee, of: length) }))
             at += length
         }
         guard at == tokens.count else {

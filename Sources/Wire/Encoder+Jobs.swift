@@ -24,6 +24,8 @@ extension Encoder {
         made.pointee.prompt = blob(words: request.prompt)
         made.pointee.options = generation(request.options)
         made.pointee.ends_with_client = request.endsWithClient ? 1 : 0
+        made.pointee.owner = arena.place(text: request.owner)
+        made.pointee.tag = arena.place(text: request.tag)
         made.pointee.request_id = arena.place(text: request.requestID)
         return made
     }
@@ -38,6 +40,15 @@ extension Encoder {
         made.pointee.ignores_end_of_sequence = options.ignoresEndOfSequence ? 1 : 0
         made.pointee.computes_all = options.reusesPrefix ? 0 : 1
         made.pointee.is_sparse = options.attention == .sparse ? 1 : 0
+        made.pointee.n_stop_tokens = options.stopTokenIDs.count
+        made.pointee.stop_tokens = arena.place(options.stopTokenIDs)
+        made.pointee.min_tokens = UInt64(clamping: options.minTokens)
+        made.pointee.has_prompt_logprobs = options.promptLogprobs == nil ? 0 : 1
+        made.pointee.prompt_logprobs = UInt32(clamping: options.promptLogprobs ?? 0)
+        if let wanted = options.embedding { made.pointee.embedding = embedding(wanted) }
+        let alternatives = options.grammar?.alternatives ?? []
+        made.pointee.n_grammar = alternatives.count
+        made.pointee.grammar = arena.place(alternatives.map { alternative($0) })
         return made
     }
 
@@ -77,6 +88,17 @@ extension Encoder {
             made2.pointee.top = arena.place(top.map { token($0) })
             made.pointee.event_case = WIRE__JOB_EVENT__EVENT_TOKEN
             made.pointee.token = made2
+        case .scored(let first, let tokens):
+            let scored = arena.new(wire__scored__init)
+            scored.pointee.first = UInt64(clamping: first)
+            scored.pointee.scores = scores(tokens)
+            made.pointee.event_case = WIRE__JOB_EVENT__EVENT_SCORED
+            made.pointee.scored = scored
+        case .embedded(let values):
+            let embedded = arena.new(wire__embedded__init)
+            embedded.pointee.values = blob(words: values)
+            made.pointee.event_case = WIRE__JOB_EVENT__EVENT_EMBEDDED
+            made.pointee.embedded = embedded
         case .finished(let reason, let text, let usage, let times):
             let finished = arena.new(wire__finished__init)
             finished.pointee.reason = finish(reason)
@@ -113,6 +135,10 @@ extension Encoder {
         made.pointee.accepted = state.accepted
         made.pointee.timings = timings(state.timings)
         made.pointee.is_sparse = state.attention == .sparse ? 1 : 0
+        made.pointee.owner = arena.place(text: state.owner)
+        made.pointee.queue_position = UInt64(clamping: state.queuePosition ?? 0)
+        made.pointee.has_seconds_to_start = state.secondsToStart == nil ? 0 : 1
+        made.pointee.seconds_to_start = state.secondsToStart ?? 0
         return made
     }
 

@@ -8,6 +8,7 @@ extension Encoder {
         made.pointee.kind = wireValue(
             problem.kind, in: Problem.Kind.wire, unspecified: WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED)
         made.pointee.message = arena.place(text: problem.message)
+        made.pointee.retry_after_seconds = UInt32(clamping: problem.retryAfter ?? 0)
         return made
     }
 
@@ -58,6 +59,8 @@ extension Encoder {
         made.pointee.n_top = result.top.count
         made.pointee.top = arena.place(result.top.map { token($0) })
         if !result.logits.isEmpty { made.pointee.logits = blob(words: result.logits) }
+        if !result.scored.isEmpty { made.pointee.scored = scores(result.scored) }
+        if !result.embedding.isEmpty { made.pointee.hidden = blob(words: result.embedding) }
         return made
     }
 
@@ -142,34 +145,8 @@ extension Encoder {
         made.pointee.kv_pages = UInt64(clamping: assignment.kvPages)
         made.pointee.kv_memory_pages = UInt64(clamping: assignment.kvMemoryPages)
         made.pointee.digest = arena.place(text: assignment.digest)
+        made.pointee.drawable_tokens = UInt64(clamping: assignment.drawableTokens ?? 0)
         made.pointee.in_background = assignment.isInBackground ? 1 : 0
-        return made
-    }
-
-    mutating func sampling(_ options: SamplingOptions) -> UnsafeMutablePointer<Wire__Sampling> {
-        let made = arena.new(wire__sampling__init)
-        made.pointee.temperature = options.temperature
-        made.pointee.top_p = options.topP
-        made.pointee.top_k = UInt64(clamping: options.topK)
-        made.pointee.seed = options.seed
-        made.pointee.wants_logprobs = options.logprobs == nil ? 0 : 1
-        made.pointee.logprobs = UInt32(clamping: options.logprobs ?? 0)
-        return made
-    }
-
-    private mutating func segment(_ segment: Segment) -> UnsafeMutablePointer<Wire__Segment>? {
-        let made = arena.new(wire__segment__init)
-        made.pointee.sequence = segment.sequence.number
-        made.pointee.start = UInt64(clamping: segment.start)
-        made.pointee.token_count = UInt64(segment.tokens.count)
-        made.pointee.is_sparse = segment.attention == .sparse ? 1 : 0
-        switch segment.output {
-        case .none: made.pointee.output = WIRE__OUTPUT__OUTPUT_NONE
-        case .logits: made.pointee.output = WIRE__OUTPUT__OUTPUT_LOGITS
-        case .sample(let options):
-            made.pointee.output = WIRE__OUTPUT__OUTPUT_SAMPLE
-            made.pointee.sampling = sampling(options)
-        }
         return made
     }
 
@@ -179,9 +156,9 @@ extension Encoder {
         made.pointee.number = step.number
         made.pointee.n_changes = step.changes.count
         made.pointee.changes = arena.place(step.changes.map { change($0) })
+        made.pointee.tokens = blob(words: step.segments.flatMap(\.tokens))
         made.pointee.n_segments = step.segments.count
         made.pointee.segments = arena.place(step.segments.map { segment($0) })
-        made.pointee.tokens = blob(words: step.segments.flatMap(\.tokens))
         let requests = step.requests.sorted { $0.key < $1.key }
         made.pointee.n_requests = requests.count
         made.pointee.requests = arena.place(requests.map { sequenceRequest($0.key, $0.value) })

@@ -11,6 +11,7 @@ extension Problem.Kind {
         (.unavailable, WIRE__PROBLEM_KIND__PROBLEM_KIND_UNAVAILABLE),
         (.cancelled, WIRE__PROBLEM_KIND__PROBLEM_KIND_CANCELLED),
         (.failed, WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED),
+        (.busy, WIRE__PROBLEM_KIND__PROBLEM_KIND_BUSY),
     ]
 }
 
@@ -31,6 +32,14 @@ extension JobState.Phase {
         (.finished, WIRE__JOB_PHASE__JOB_PHASE_FINISHED),
         (.failed, WIRE__JOB_PHASE__JOB_PHASE_FAILED),
         (.cancelled, WIRE__JOB_PHASE__JOB_PHASE_CANCELLED),
+    ]
+}
+
+extension APIKey.Scope {
+    static let wire: [(APIKey.Scope, Wire__KeyScope)] = [
+        (.watch, WIRE__KEY_SCOPE__KEY_SCOPE_WATCH),
+        (.use, WIRE__KEY_SCOPE__KEY_SCOPE_USE),
+        (.admin, WIRE__KEY_SCOPE__KEY_SCOPE_ADMIN),
     ]
 }
 
@@ -55,6 +64,23 @@ extension KVType {
         (.f16, WIRE__KV_TYPE__KV_TYPE_F16),
         (.q8, WIRE__KV_TYPE__KV_TYPE_Q8),
         (.q4, WIRE__KV_TYPE__KV_TYPE_Q4),
+    ]
+}
+
+extension Embedding {
+    static let wire: [(Embedding, Wire__Embedding)] = [
+        (.mean, WIRE__EMBEDDING__EMBEDDING_MEAN),
+        (.last, WIRE__EMBEDDING__EMBEDDING_LAST),
+    ]
+}
+
+extension AnswerGrammar.Notation {
+    static let wire: [(AnswerGrammar.Notation, Wire__Notation)] = [
+        (.gbnf, WIRE__NOTATION__NOTATION_GBNF),
+        (.regex, WIRE__NOTATION__NOTATION_REGEX),
+        (.jsonSchema, WIRE__NOTATION__NOTATION_JSON_SCHEMA),
+        (.literal, WIRE__NOTATION__NOTATION_LITERAL),
+        (.text, WIRE__NOTATION__NOTATION_TEXT),
     ]
 }
 

@@ -225,12 +225,14 @@ public struct Assignment: Sendable, Hashable {
     public var digest: String
     /// Whether the plan in force runs on until this one is activated.
     public var isInBackground: Bool
+    /// Tokens from this one on stand for nothing and are never drawn; nil when all may be.
+    public var drawableTokens: Int?
 
     /// An assignment.
     public init(
         epoch: UInt32, layout: Layout, slice: Slice, peers: [Peer], modelDescription: [UInt8],
         weightType: WeightType? = nil, kvType: KVType? = nil, kvPages: Int, kvMemoryPages: Int? = nil, digest: String,
-        isInBackground: Bool = false
+        isInBackground: Bool = false, drawableTokens: Int? = nil
     ) {
         self.epoch = epoch
         self.layout = layout
@@ -243,5 +245,6 @@ public struct Assignment: Sendable, Hashable {
         self.kvMemoryPages = kvMemoryPages ?? kvPages
         self.digest = digest
         self.isInBackground = isInBackground
+        self.drawableTokens = drawableTokens
     }
 }

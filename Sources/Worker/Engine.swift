@@ -32,6 +32,8 @@ final class Engine: Sendable {
         var cache: String?
         var disk: DiskRoom?
         var spillFolder: String?
+        /// Folders for packed weights, the best first.
+        var packedFolders: [String] = []
         var send: @Sendable (Message) -> Void
         var record: @Sendable (String, [(String, String)]) -> Void
         var log: @Sendable (String) -> Void
@@ -200,6 +202,7 @@ private struct StepLoop {
 
     private mutating func announce(_ assignment: Assignment, _ stage: Stage?) {
         guard let described = stage ?? loaded?.stage else { return }
+        if let stage { try? SliceLoader(parts: parts).keep(stage, assignment) }
         next = (assignment, stage)
         parts.send(
             .ready(
@@ -260,7 +263,9 @@ private struct StepLoop {
             // The old weights go first: there may be no room for both.
             loaded?.stage.store?.close()
             loaded = nil
-            let stage = try SliceLoader(parts: parts).stage(assignment)
+            let loader = SliceLoader(parts: parts)
+            let stage = try loader.stage(assignment)
+            try loader.keep(stage, assignment)
             let description = try ModelDescription(decoding: assignment.modelDescription)
             loaded = Loaded(
                 assignment: assignment, configuration: description.configuration, stage: stage,
@@ -321,7 +326,7 @@ private struct StepLoop {
     /// Whether the slice of one plan serves the other too.
     private static func isSame(_ a: Assignment, _ b: Assignment) -> Bool {
         a.slice == b.slice && a.digest == b.digest && a.weightType == b.weightType && a.kvType == b.kvType
-            && a.kvPages == b.kvPages && a.kvMemoryPages == b.kvMemoryPages
+            && a.kvPages == b.kvPages && a.kvMemoryPages == b.kvMemoryPages && a.drawableTokens == b.drawableTokens
     }
 
     /// Goes on with the slice in memory under another plan; its KV pages are freed.

@@ -14,6 +14,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
 
     @OptionGroup var role: RoleOptions
     @OptionGroup var serving: ServingOptions
+    @OptionGroup var kept: StoreOptions
 
     @Option(
         help: "Where workers and gateways connect to: tcp://HOST:PORT or ipc://PATH; tcp://127.0.0.1:7070 unless given."
@@ -44,7 +45,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 insecure: try insecure || settings.bool("insecure") ?? false, layout: layout, workers: expected,
                 weightType: try serving.weightType(settings), kvType: try serving.kvType(settings),
                 kvTokens: try serving.kvTokens(settings), scalesItself: try serving.scalesItself(settings),
-                chunk: try serving.chunk(settings), record: Telemetry.records(of: "coordinator")
+                chunk: try serving.chunk(settings), store: kept.path(settings),
+                retention: try kept.retention(settings), longestQueue: try kept.longestQueue(settings),
+                record: Telemetry.records(of: "coordinator")
             ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
         // Workers hear that the cluster ends: the words need a moment to leave.

@@ -38,6 +38,8 @@ struct Generate: AsyncParsableCommand {
     @Option(help: "The same seed draws the same tokens.")
     var seed: UInt64 = 0
 
+    @OptionGroup var drawing: DrawingFlags
+
     @Option(help: "Tokens in one step of the prompt.")
     var chunk = 512
 
@@ -47,17 +49,16 @@ struct Generate: AsyncParsableCommand {
     func run() async throws {
         guard (1...65_536).contains(chunk) else { throw Problem.invalid("--chunk \(chunk): use 1 to 65536") }
         guard maxTokens > 0 else { throw Problem.invalid("--max-tokens \(maxTokens): use 1 or more") }
-        guard temperature >= 0, temperature.isFinite, topP > 0, topP <= 1, topK >= 0 else {
-            throw Problem.invalid("--temperature must be 0 or more, --top-p over 0 and at most 1, --top-k 0 or more")
-        }
         let checkpoint = try Checkpoint.open(options.model)
         let configuration = try Configuration(checkpoint)
         let tokenizer = try Tokenizer(checkpoint)
         let ids = try promptTokens(tokenizer)
         try configuration.check(prompt: ids)
-        let generation = GenerationOptions(
+        var generation = GenerationOptions(
             sampling: SamplingOptions(temperature: temperature, topP: topP, topK: topK, seed: seed),
             maxTokens: maxTokens, attention: try options.attention())
+        try drawing.apply(to: &generation)
+        try generation.check(vocabulary: configuration.vocabulary)
         var report = Report(promptTokens: ids)
         let clock = ContinuousClock()
         let start = clock.now
@@ -78,6 +79,9 @@ struct Generate: AsyncParsableCommand {
                 checkpoint, type: try options.weightType(), kvType: try options.kvType(), kvTokens: room,
                 threads: try options.threadCount(workers: 1)
             )
+            if let tokenizer {
+                generator.stage.drawableTokens = min(tokenizer.lastTokenEnd, configuration.vocabulary)
+            }
             let reason = try generator.generate(ids, options: generation, chunk: chunk) { result in
                 if let drawn = result.drawn { hear(drawn.token) }
                 return true
@@ -113,7 +117,7 @@ struct Generate: AsyncParsableCommand {
             var reason = FinishReason.error
             for await event in events {
                 switch event {
-                case .prefilled: break
+                case .prefilled, .scored, .embedded: break
                 case .token(let drawn, _, _): hear(drawn.token)
                 case .finished(let finish, _, _, _): reason = finish
                 case .failed(let problem): throw problem

@@ -23,7 +23,7 @@ struct JobTests {
             switch event {
             case .token(let drawn, _, _): tokens.append(drawn.token)
             case .failed(let problem): throw problem
-            case .prefilled, .finished: break
+            case .prefilled, .scored, .embedded, .finished: break
             }
         }
         return tokens

@@ -60,7 +60,7 @@ struct PrefixTests {
             case .token(let drawn, _, _): tokens.append(drawn.token)
             case .finished(_, _, let usage, _): cached = usage.cachedTokens
             case .failed(let problem): throw problem
-            case .prefilled: break
+            case .prefilled, .scored, .embedded: break
             }
         }
         return (tokens, cached)

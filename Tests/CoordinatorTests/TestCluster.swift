@@ -4,6 +4,7 @@ import GLM
 import Glibc
 import Synchronization
 import Threads
+import Tokenization
 import Transport
 import Worker
 
@@ -25,16 +26,17 @@ struct TestCluster: Sendable {
 
     /// Starts a coordinator.
     init(
-        layout: String, model: String? = nil, chunk: Int = 512, kvTokens: Int? = 4096,
-        scalesItself: Bool = false, heartbeat: Duration = .milliseconds(100),
-        record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in }
+        layout: String, model: String? = nil, tokenizer: Tokenizer? = nil, chunk: Int = 512, kvTokens: Int? = 4096,
+        scalesItself: Bool = false, heartbeat: Duration = .milliseconds(100), store: String? = nil,
+        longestQueue: Int = 1000, record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in }
     ) throws {
         folder = try Endpoint.makePrivateFolder()
         endpoint = "ipc://\(folder)/control"
         let coordinator = try Coordinator(
             CoordinatorSettings(
-                model: try model ?? Self.model.get(), endpoints: [endpoint], layout: try Layout(layout),
-                kvTokens: kvTokens, scalesItself: scalesItself, chunk: chunk, heartbeat: heartbeat, record: record))
+                model: try model ?? Self.model.get(), tokenizer: tokenizer, endpoints: [endpoint],
+                layout: try Layout(layout), kvTokens: kvTokens, scalesItself: scalesItself, chunk: chunk,
+                heartbeat: heartbeat, store: store, longestQueue: longestQueue, record: record))
         self.coordinator = coordinator
         running = Task { await coordinator.run() }
     }
@@ -73,13 +75,15 @@ struct TestCluster: Sendable {
 
     /// Starts a cluster whose workers have the model, runs `body` on it, ends it.
     static func with<Result>(
-        layout text: String, memory: [Int] = [], chunk: Int = 512, model: String? = nil, kvTokens: Int? = 4096,
+        layout text: String, memory: [Int] = [], chunk: Int = 512, model: String? = nil, tokenizer: Tokenizer? = nil,
+        kvTokens: Int? = 4096,
         kvMemory: Int? = nil, kvSpill: Int = 0, kvFolder: String? = nil, heartbeat: Duration = .milliseconds(100),
         record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         _ body: (TestCluster) async throws -> Result
     ) async throws -> Result {
         let cluster = try TestCluster(
-            layout: text, model: model, chunk: chunk, kvTokens: kvTokens, heartbeat: heartbeat, record: record)
+            layout: text, model: model, tokenizer: tokenizer, chunk: chunk, kvTokens: kvTokens, heartbeat: heartbeat,
+            record: record)
         let path = try model ?? Self.model.get()
         let workers = try (0..<(try Layout(text).workers)).map { index in
             try cluster.worker(

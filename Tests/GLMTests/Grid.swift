@@ -18,8 +18,13 @@ final class Grid {
         let configuration = description.configuration
         vocabulary = configuration.vocabulary
         let leaves = Leaves.runs(weights: weights ?? [Double](repeating: 1, count: layout.ranks))
+        // Tokens are drawn where whole segments of the vocabulary are divided; small ones are cut anywhere, for the logits.
+        let unit = configuration.vocabulary > 1024 ? 1024 : 1
+        let units = (configuration.vocabulary + unit - 1) / unit
         let rows = (0..<layout.ranks).map { rank in
-            configuration.vocabulary * rank / layout.ranks..<configuration.vocabulary * (rank + 1) / layout.ranks
+            min(
+                configuration.vocabulary, units * rank / layout.ranks * unit)..<min(
+                    configuration.vocabulary, units * (rank + 1) / layout.ranks * unit)
         }
         stages = try (0..<layout.stages).map { stage in
             let layers =

@@ -48,7 +48,29 @@ struct ErrorTests {
             code: "invalid_value"),
         Wrong(body: #"{\#(hi),"attention":"dense"}"#, param: "attention", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"attention":1}"#, param: "attention", code: "invalid_type"),
-        Wrong(body: #"{\#(hi),"n":2}"#, param: "n", code: "unsupported_value"),
+        Wrong(body: #"{\#(hi),"n":0}"#, param: "n", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"min_p":1.5}"#, param: "min_p", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"repetition_penalty":0}"#, param: "repetition_penalty", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"presence_penalty":"x"}"#, param: "presence_penalty", code: "invalid_type"),
+        Wrong(body: #"{\#(hi),"frequency_penalty":3}"#, param: "frequency_penalty", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"logit_bias":[1]}"#, param: "logit_bias", code: "invalid_type"),
+        Wrong(body: #"{\#(hi),"logit_bias":{"x":1}}"#, param: "logit_bias", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"logit_bias":{"99999":1}}"#, param: "logit_bias", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"logit_bias":{"9":101}}"#, param: "logit_bias", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"stop_token_ids":[-1]}"#, param: "stop_token_ids", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"stop_token_ids":["x"]}"#, param: "stop_token_ids", code: "invalid_type"),
+        Wrong(body: #"{\#(hi),"min_tokens":5,"max_tokens":4}"#, param: "min_tokens", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"tool_choice":"sometimes"}"#, param: "tool_choice", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"tool_choice":"required"}"#, param: "tool_choice", code: "invalid_value"),
+        Wrong(
+            body: #"{\#(hi),"tool_choice":{"type":"function","function":{"name":"f"}}}"#, param: "tool_choice",
+            code: "invalid_value"),
+        Wrong(
+            body: #"{\#(hi),"tools":[{"type":"function","function":{"name":"a b"}}]}"#, param: "tools",
+            code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"functions":[{"name":"f"}]}"#, param: "functions", code: "unsupported_value"),
+        Wrong(
+            body: #"{\#(hi),"continue_final_message":true}"#, param: "continue_final_message", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"top_logprobs":2}"#, param: "top_logprobs", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"logprobs":true,"top_logprobs":21}"#, param: "top_logprobs", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"stream":"yes"}"#, param: "stream", code: "invalid_type"),
@@ -56,10 +78,10 @@ struct ErrorTests {
             body: #"{\#(hi),"stream_options":{"include_usage":1}}"#, param: "stream_options.include_usage",
             code: "invalid_type"),
         Wrong(
-            body: #"{\#(hi),"response_format":{"type":"json_object"}}"#, param: "response_format",
+            body: #"{\#(hi),"response_format":{"type":"yaml"}}"#, param: "response_format",
             code: "unsupported_value"),
         Wrong(body: #"{\#(hi),"tools":["x"]}"#, param: "tools", code: "invalid_type"),
-        Wrong(body: #"{\#(hi),"tools":[{}]}"#, param: "tools", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"tools":[{}]}"#, param: "tools", code: "missing"),
         Wrong(body: #"{\#(hi),"model":"gpt-4"}"#, status: 404, param: "model", code: "model_not_found"),
         Wrong(
             body: #"{"messages":[{"role":"user","content":"\#(String(repeating: "x", count: 5000))"}]}"#,
@@ -68,8 +90,36 @@ struct ErrorTests {
         Wrong(path: "/v1/completions", body: #"{"prompt":[1,2,9999]}"#, param: "prompt", code: "invalid_value"),
         Wrong(path: "/v1/completions", body: #"{"prompt":[1,-2]}"#, param: "prompt", code: "invalid_value"),
         Wrong(path: "/v1/completions", body: #"{"prompt":[]}"#, param: "prompt", code: "invalid_value"),
-        Wrong(path: "/v1/completions", body: #"{"prompt":["a","b"]}"#, param: "prompt", code: "unsupported_value"),
-        Wrong(path: "/v1/completions", body: #"{"prompt":"a","echo":true}"#, param: "echo", code: "unsupported_value"),
+        Wrong(path: "/v1/completions", body: #"{"prompt":[[1],true]}"#, param: "prompt", code: "invalid_type"),
+        Wrong(path: "/v1/completions", body: #"{"prompt":["a",[]]}"#, param: "prompt[1]", code: "invalid_value"),
+        Wrong(
+            path: "/v1/completions", body: #"{"prompt":"a","max_tokens":0}"#, param: "max_tokens", code: "invalid_value"
+        ),
+        Wrong(
+            path: "/v1/completions", body: #"{"prompt":"a","best_of":2}"#, param: "best_of", code: "unsupported_value"),
+        Wrong(path: "/v1/embeddings", body: "{}", param: "input", code: "missing"),
+        Wrong(path: "/v1/embeddings", body: #"{"input":[]}"#, param: "input", code: "invalid_value"),
+        Wrong(path: "/v1/embeddings", body: #"{"input":5}"#, param: "input", code: "invalid_type"),
+        Wrong(
+            path: "/v1/embeddings", body: #"{"input":"a","dimensions":8}"#, param: "dimensions",
+            code: "unsupported_value"),
+        Wrong(path: "/v1/embeddings", body: #"{"input":"a","pooling":"max"}"#, param: "pooling", code: "invalid_value"),
+        Wrong(path: "/tokenize", body: "{}", param: "prompt", code: "missing"),
+        Wrong(path: "/tokenize", body: #"{"prompt":1}"#, param: "prompt", code: "invalid_type"),
+        Wrong(path: "/detokenize", body: #"{"tokens":[1,"x"]}"#, param: "tokens", code: "invalid_type"),
+        Wrong(path: "/v1/responses", body: "{}", param: "input", code: "missing"),
+        Wrong(
+            path: "/v1/responses", body: #"{"input":[{"type":"image"}]}"#, param: "input[0].type",
+            code: "unsupported_value"),
+        Wrong(
+            path: "/v1/responses", body: #"{"input":"x","previous_response_id":"r"}"#, param: "previous_response_id",
+            code: "unsupported_value"),
+        Wrong(
+            path: "/v1/responses", body: #"{"input":"x","max_output_tokens":"9"}"#, param: "max_output_tokens",
+            code: "invalid_type"),
+        Wrong(path: "/v1/jobs", body: #"{"prompt":["a","b"]}"#, param: "prompt", code: "unsupported_value"),
+        Wrong(path: "/v1/jobs", body: #"{"prompt":"a","n":2}"#, param: "n", code: "unsupported_value"),
+        Wrong(path: "/v1/models", body: "{}", status: 405, code: "method_not_allowed"),
         Wrong(
             path: "/v1/completions", body: #"{"prompt":"a","logprobs":true}"#, param: "logprobs", code: "invalid_type"),
         Wrong(path: "/v1/jobs", body: "{}", param: "messages", code: "missing"),

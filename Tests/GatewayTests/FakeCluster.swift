@@ -5,7 +5,8 @@ import Core
 /// A cluster of one process that says back what the user said last, a byte a token.
 ///
 /// It keeps the protocol's contract: events are replayed, jobs outlive their readers, `cancel` ends a job at once. What
-/// the user says steers it: `hang` waits for ever after the prompt, `fail` breaks after two tokens, `slow` takes its time.
+/// the user says steers it: `hang` waits for ever after the prompt, `fail` breaks after two tokens, `slow` takes its time,
+/// and `say X` answers X without a newline before it, where ¶ is the token `<|assistant|>`.
 actor FakeCluster: ClusterService {
     private struct Job {
         var state: JobState
@@ -15,8 +16,13 @@ actor FakeCluster: ClusterService {
     }
 
     private(set) var wishes: [String] = []
+    /// The API keys there are.
+    var apiKeys: [APIKey] = []
+    /// What gateways keep here.
+    private(set) var kept: [Record.Name: Record] = [:]
     private var table: [String: Job] = [:]
     private var order: [JobID] = []
+    private var tags: [String: JobID] = [:]
     private let card: ModelCard?
     private let tokenizer: Tokenizer
 
@@ -55,13 +61,15 @@ actor FakeCluster: ClusterService {
         if let maxTokens = request.options.maxTokens, request.prompt.count + maxTokens > card.contextLength {
             throw Problem.invalid("the prompt and max_tokens do not fit the context")
         }
+        if !request.tag.isEmpty, let known = tags[request.tag] { return (known, try events(of: known)) }
         let id = JobID("job-\(order.count + 1)")
+        if !request.tag.isEmpty { tags[request.tag] = id }
         requests.append(request)
         order.insert(id, at: 0)
         table[id.name] = Job(
             state: JobState(
                 id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count),
-                accepted: 1_700_000_000, attention: request.options.attention))
+                accepted: 1_700_000_000, attention: request.options.attention, owner: request.owner))
         let stream = try events(of: id)
         Task { await answer(id, request) }
         return (id, stream)
@@ -128,18 +136,37 @@ actor FakeCluster: ClusterService {
         wishes.append("without \(worker)")
     }
 
+    func keys() -> [APIKey] { apiKeys }
+    func set(_ keys: [APIKey]) { apiKeys = keys }
+    func keep(_ record: Record) { kept[record.name] = record }
+    func forget(_ name: Record.Name) { kept[name] = nil }
+
+    func record(_ name: Record.Name, withData: Bool) -> Record? {
+        guard var found = kept[name] else { return nil }
+        if !withData { found.data = [] }
+        return found
+    }
+
+    func records(_ kind: String, prefix: String) -> [Record] {
+        kept.values.filter { $0.name.kind == kind && $0.name.id.hasPrefix(prefix) }.sorted {
+            ($0.created, $0.name.id) < ($1.created, $1.name.id)
+        }
+    }
+
     // MARK: Answering
 
     private func answer(_ id: JobID, _ request: JobRequest) async {
         let said = words(request.prompt)
         say(id, .prefilled(PrefillProgress(tokens: request.prompt.count, total: request.prompt.count)))
         guard said != "hang" else { return }
+        if request.options.embedding != nil { return embed(id, request) }
+        score(id, request)
         var scanner = StopScanner(request.options.stop)
         var detokenizer = Detokenizer(tokenizer)
-        let tokens = Array(("\n" + said).utf8).map { TokenID($0) } + [tokenizer.specials["<|user|>"] ?? 0]
+        let tokens = answer(to: said) + [tokenizer.specials["<|user|>"] ?? 0]
         var usage = Usage(promptTokens: request.prompt.count, completionTokens: 0, cachedTokens: 2)
         let timings = Timings(queued: .milliseconds(1), prefill: .milliseconds(20), decode: .milliseconds(50))
-        for (index, token) in tokens.enumerated() {
+        for (index, token) in tokens.enumerated() where request.options.maxTokens != 0 {
             if said == "slow" { try? await Task.sleep(for: .milliseconds(30)) }
             if said == "fail", index == 2 { return say(id, .failed(.failed("worker ada is lost; send it again"))) }
             usage.completionTokens += 1
@@ -157,12 +184,39 @@ actor FakeCluster: ClusterService {
         say(id, .finished(.length, text: scanner.next(detokenizer.finish()).emit + scanner.finish(), usage, timings))
     }
 
-    /// What stands behind the last role, or all text when there are no roles.
+    /// What the user said last, or all text when there are no roles.
     private func words(_ prompt: [TokenID]) -> String {
-        var turn = prompt
-        if turn.last == tokenizer.specials["<|assistant|>"] { turn.removeLast() }
-        if let role = turn.lastIndex(where: { $0 == tokenizer.specials["<|user|>"] }) { turn.removeFirst(role + 2) }
-        return tokenizer.decode(turn)
+        guard let role = prompt.lastIndex(where: { $0 == tokenizer.specials["<|user|>"] }) else {
+            return tokenizer.decode(prompt)
+        }
+        return tokenizer.decode(Array(prompt[(role + 2)...].prefix { $0 < 256 }))
+    }
+
+    /// The tokens of an answer, the end apart.
+    private func answer(to said: String) -> [TokenID] {
+        guard said.hasPrefix("say ") else { return Array(("\n" + said).utf8).map { TokenID($0) } }
+        return said.dropFirst(4).flatMap { character in
+            character == "¶" ? [tokenizer.specials["<|assistant|>"] ?? 0] : character.utf8.map { TokenID($0) }
+        }
+    }
+
+    /// The vector (3, 4), or for the last token's (0, 2).
+    private func embed(_ id: JobID, _ request: JobRequest) {
+        say(id, .embedded(request.options.embedding == .mean ? [3, 4] : [0, 2]))
+        say(id, .finished(.stop, text: "", Usage(promptTokens: request.prompt.count, completionTokens: 0), Timings()))
+    }
+
+    /// Every token of the prompt is as likely as the next; two events tell it where there are enough.
+    private func score(_ id: JobID, _ request: JobRequest) {
+        guard let alternatives = request.options.promptLogprobs else { return }
+        let scored = request.prompt.dropFirst().map { token in
+            ScoredToken(
+                TokenLogprob(token: token, logprob: -1),
+                top: (0..<alternatives).map { TokenLogprob(token: TokenID(64 + $0), logprob: -Float($0) - 0.25) })
+        }
+        for first in stride(from: 0, to: scored.count, by: 2) {
+            say(id, .scored(first: 1 + first, Array(scored[first...].prefix(2))))
+        }
     }
 
     private func say(_ id: JobID, _ event: JobEvent) {
@@ -184,6 +238,7 @@ actor FakeCluster: ClusterService {
         case .failed(let problem):
             entry.state.phase = .failed
             entry.state.problem = problem
+        case .scored, .embedded: break
         }
         for reader in entry.readers {
             reader.yield(event)

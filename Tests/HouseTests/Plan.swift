@@ -32,21 +32,24 @@ enum Plan {
         // thinking
         "Cluster": Room(rooms: ["Core"]),
         "Scheduler": Room(rooms: ["Core"]),
+        "Grammar": Room(rooms: ["Core"]),
         "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
         "Telemetry": Room(rooms: [], packages: ["CoreMetrics", "Logging"], toolchain: system),
+        "JobStore": Room(
+            rooms: ["Core", "Threads", "Wire", "CSodium"], packages: ["GRDB"], toolchain: json),
         // roles
         "Worker": Room(
             rooms: ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"],
             toolchain: json),
         "Coordinator": Room(
             rooms: [
-                "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
-                "Wire", "Transport",
+                "Core", "Threads", "Cluster", "Scheduler", "Router", "Grammar", "Checkpoint", "GLM", "KVCache",
+                "Tokenization", "Wire", "Transport", "JobStore",
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Tokenization", "Wire", "Transport", "Telemetry"],
+            rooms: ["Core", "Grammar", "Tokenization", "Wire", "Transport", "Telemetry", "CSodium"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",
@@ -56,7 +59,7 @@ enum Plan {
         "glm": Room(
             rooms: [
                 "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
-                "Telemetry",
+                "Telemetry", "JobStore",
                 "Worker", "Coordinator", "Gateway",
             ],
             packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit", "Yams"],
@@ -78,6 +81,7 @@ enum Plan {
         "Logging": ["Telemetry", "Gateway"],
         "CoreMetrics": ["Telemetry"],
         "HeapModule": ["Router"],
+        "GRDB": ["JobStore"],
         "CXXHash": ["KVCache"],
         "CZeroMQ": ["Transport"],
         "CProtobufC": ["Wire"],

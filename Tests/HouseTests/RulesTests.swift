@@ -48,7 +48,9 @@ struct RulesTests {
         }
     }
 
-    @Test("thinking rooms read no clock and no environment", arguments: ["Core", "Cluster", "Scheduler", "Router"])
+    @Test(
+        "thinking rooms read no clock and no environment",
+        arguments: ["Core", "Cluster", "Scheduler", "Router", "Grammar"])
     func thinkingRoomsArePure(room: String) throws {
         let outside = [
             "ContinuousClock", "SuspendingClock", "Date()", "clock_gettime", "getenv", "Task.sleep", "print(",

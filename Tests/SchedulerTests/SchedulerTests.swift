@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Scheduler")
 struct SchedulerTests {
-    private let greedy = SamplingOptions()
+    private let greedy = Drawing()
     private func id(_ n: UInt64) -> SequenceID { SequenceID(n) }
     private func prompt(_ n: Int) -> [TokenID] { (0..<n).map { TokenID($0) } }
     private func drawn(_ n: UInt64, _ token: TokenID) -> SegmentResult {
@@ -166,6 +166,52 @@ struct SchedulerTests {
         scheduler.proceed(id(1), with: 2)
         scheduler.proceed(id(2), with: 2)
         #expect(scheduler.next()?.segments.map(\.attention) == [.sparse, .exact])
+    }
+
+    @Test("what stands before is told with the first token that is drawn, where penalties need it")
+    func past() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 1)
+        let drawing = Drawing(SamplingOptions(repetitionPenalty: 2), promptTokens: 3)
+        scheduler.add(id(1), prompt: [7, 5, 7, 9, 9], cached: 4, purpose: .generate(drawing))
+        var first = drawing
+        first.past = Past(prompt: [5, 7], generated: [9, 9])
+        #expect(scheduler.next()?.segments.map(\.output) == [.sample(first)])
+        _ = try scheduler.finished(1, results: [drawn(1, 2)])
+        scheduler.proceed(id(1), with: 2)
+        #expect(scheduler.next()?.segments.map(\.output) == [.sample(drawing)])
+    }
+
+    @Test("a prompt that is scored asks each chunk about the tokens that follow, and one that is only read ends there")
+    func scored() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 1)
+        scheduler.add(id(1), prompt: prompt(6), purpose: .read, alternatives: 2, scored: 6)
+        let steps = try [[1, 2, 3, 4], [5]].map { targets in
+            let step = try #require(scheduler.next() as Step?)
+            let wanted = Segment.Scoring(targets: targets.map { TokenID($0) }, alternatives: 2)
+            #expect(step.segments.map(\.scoring) == [wanted] && step.segments.map(\.output) == [.none])
+            let scored = targets.map { ScoredToken(TokenLogprob(token: TokenID($0), logprob: -1)) }
+            let result = SegmentResult(sequence: id(1), drawn: nil, scored: scored)
+            return (try scheduler.finished(step.number, results: [result]), scored)
+        }
+        #expect(steps[0].0.last == .scored(id(1), first: 1, steps[0].1))
+        #expect(Array(steps[1].0.suffix(2)) == [.scored(id(1), first: 5, steps[1].1), .read(id(1))])
+        scheduler.end(id(1))
+        // The prompt's end is not that of what is read again after a change of the layout.
+        scheduler.add(id(2), prompt: prompt(6), purpose: .generate(greedy), alternatives: 0, scored: 3)
+        #expect(scheduler.next()?.segments.map(\.scoring?.targets) == [[1, 2]])
+    }
+
+    @Test("a mean is asked of every chunk, the last token's output of the last one")
+    func embeds() throws {
+        for (embedding, first) in [(Embedding.mean, Segment.Output.embed(.mean, goesOn: true)), (.last, .none)] {
+            var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 1)
+            scheduler.add(id(1), prompt: prompt(6), purpose: .embed(embedding))
+            #expect(scheduler.next()?.segments.map(\.output) == [first])
+            _ = try scheduler.finished(1, results: [])
+            #expect(scheduler.next()?.segments.map(\.output) == [.embed(embedding, goesOn: false)])
+            let result = SegmentResult(sequence: id(1), drawn: nil, embedding: [1, 2])
+            #expect(try scheduler.finished(2, results: [result]).last == .embedded(id(1), [1, 2]))
+        }
     }
 
     @Test("a step without the result it was asked for is a failure")

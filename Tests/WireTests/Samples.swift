@@ -4,7 +4,12 @@ import Wire
 /// At least one message of every kind, with every optional part there in one and absent in another.
 enum Samples {
     static let problem = Problem(.unavailable, "the model is loading: 43% done; try again")
-    static let sampling = SamplingOptions(temperature: 0.7, topP: 0.9, topK: 40, seed: .max, logprobs: 3)
+    static let sampling = SamplingOptions(
+        temperature: 0.7, topP: 0.9, topK: 40, seed: .max, logprobs: 3, minP: 0.05, repetitionPenalty: 1.1,
+        presencePenalty: -2, frequencyPenalty: 0.5, logitBias: [3: -100, 0: 1.5])
+    static let scored = [
+        ScoredToken(top[0], top: [top[1]]), ScoredToken(top[1], top: [top[0]]),
+    ]
     static let top = [TokenLogprob(token: 5, logprob: -0.25), TokenLogprob(token: 0, logprob: -.infinity)]
     static let timings = Timings(queued: .microseconds(17), prefill: .seconds(3), decode: .milliseconds(250))
 
@@ -37,6 +42,9 @@ enum Samples {
                     SegmentResult(sequence: SequenceID(1), drawn: top[0], top: top),
                     SegmentResult(sequence: SequenceID(2), drawn: nil, logits: [1.5, -2, .infinity]),
                     SegmentResult(sequence: SequenceID(.max), drawn: nil, logits: [0]),
+                    SegmentResult(sequence: SequenceID(3), drawn: top[0], scored: scored),
+                    SegmentResult(sequence: SequenceID(4), drawn: nil, scored: [ScoredToken(top[0])]),
+                    SegmentResult(sequence: SequenceID(5), drawn: nil, embedding: [1, -0.5]),
                 ], computeMicroseconds: 1234, waitMicroseconds: 56, inputWaitMicroseconds: 7)),
         .workerHeartbeat(
             WorkerHeartbeat(
@@ -61,7 +69,7 @@ enum Samples {
                     Peer(stage: 1, rank: 2, worker: WorkerID("b"), dataEndpoint: "ipc:///tmp/x"),
                 ], modelDescription: Array("{}".utf8), weightType: .q4, kvType: .q8, kvPages: 4096, kvMemoryPages: 99,
                 digest: "abc",
-                isInBackground: true)),
+                isInBackground: true, drawableTokens: 151_343)),
         .assign(
             Assignment(
                 epoch: 8, layout: .single, slice: .whole(layers: 2, vocabulary: 64), peers: [], modelDescription: [],
@@ -82,7 +90,17 @@ enum Samples {
                 segments: [
                     Segment(sequence: SequenceID(1), start: 0, tokens: [1, 2, 3], output: .none),
                     Segment(
-                        sequence: SequenceID(2), start: 99, tokens: [4], output: .sample(sampling), attention: .sparse),
+                        sequence: SequenceID(2), start: 99, tokens: [4],
+                        output: .sample(
+                            Drawing(
+                                sampling, promptTokens: 90, heldBack: [5, 6], heldUntil: 110,
+                                past: Past(prompt: [1, 4], generated: [9, 9, 9]))), attention: .sparse),
+                    Segment(
+                        sequence: SequenceID(6), start: 3, tokens: [4, 5], output: .sample(Drawing(past: Past())),
+                        scoring: Segment.Scoring(targets: [5], alternatives: 4)),
+                    Segment(sequence: SequenceID(9), start: 3, tokens: [4], output: .sample(masked)),
+                    Segment(sequence: SequenceID(7), start: 0, tokens: [4], output: .embed(.mean, goesOn: true)),
+                    Segment(sequence: SequenceID(8), start: 0, tokens: [4], output: .embed(.last, goesOn: false)),
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
                 ], requests: [SequenceID(1): "req-1", SequenceID(2): "r"])),
         .step(Step(number: 6, epoch: 7, segments: [])),
@@ -96,12 +114,18 @@ enum Samples {
     static let job = JobID("job-17")
     static let progress = PrefillProgress(tokens: 9, total: 10, cached: 4, tokensPerSecond: 2.5, secondsLeft: 0.5)
     static let jobStates: [JobState] = [
-        JobState(id: job, phase: .queued, prefill: PrefillProgress(total: 10), accepted: 1_700_000_000.25),
+        JobState(
+            id: job, phase: .queued, prefill: PrefillProgress(total: 10), accepted: 1_700_000_000.25, owner: "k7",
+            queuePosition: 3, secondsToStart: 12.5),
         JobState(
             id: JobID("job-18"), phase: .failed, prefill: progress, tokens: [1, 2],
             text: "caf\u{e9}\0",
             finish: .error, problem: problem, accepted: 0, timings: timings, attention: .sparse),
     ]
+
+    static let record = Record(
+        Record.Name("file", "file-1"), owner: "", created: 1_700_000_000.25, text: "{\"caf\u{e9}\":0}",
+        data: [0, 1, 255])
 
     static let fromGateways: [Message] = [
         .gatewayHello(name: "gw"),
@@ -112,26 +136,58 @@ enum Samples {
                 prompt: [1, 2, 151_551],
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
-                    reusesPrefix: false, attention: .sparse),
-                endsWithClient: true, requestID: "req-1")),
+                    reusesPrefix: false, attention: .sparse, stopTokenIDs: [7, 9], minTokens: 12, promptLogprobs: 0,
+                    embedding: .last, grammar: grammar),
+                endsWithClient: true, owner: "k7", tag: "batch_1/17", requestID: "req-1")),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
         .status(request: .max), .scale(request: 8, Layout(stages: 2, ranks: 3)), .scale(request: 9, nil),
-        .drain(request: 10, WorkerID("ada")), .steps(request: 11),
+        .drain(request: 10, WorkerID("ada")), .keys(request: 11), .keep(request: 12, record),
+        .record(request: 13, record.name, withData: true), .records(request: 14, Record.Name("file", "file-")),
+        .forget(request: 15, record.name), .steps(request: 16),
     ]
+
+    /// Every notation.
+    private static let grammar = AnswerGrammar(
+        AnswerGrammar.Notation.allCases.map { .init(lead: "ein\n\0", notation: $0, rule: "{\"é\":1}") })
+
+    /// A mask of either form.
+    private static let masked: Drawing = {
+        var drawing = Drawing()
+        var few = TokenMask(count: 151_552)
+        for token: TokenID in [0, 63, 64, 151_551] { few.permit(token) }
+        var many = TokenMask(count: 70)
+        for token: TokenID in 0..<69 { many.permit(token) }
+        drawing.masks = [few, many, TokenMask(count: 70)]
+        drawing.maskedFrom = 4
+        return drawing
+    }()
 
     static let toGateways: [Message] = [
         .modelIs(
             request: 1,
             ModelCard(name: "m", contextLength: 131_072, vocabularySize: 151_552, tokenizer: [1, 2, 3], digest: "d")),
-        .accepted(request: 2, job),
-        .problem(request: 2, problem),
+        .accepted(request: 2, job, isKept: true), .accepted(request: 3, job, isKept: false),
+        .problem(request: 2, problem), .problem(request: 2, .busy("100 jobs wait already", retryAfter: 7)),
+        .keysAre(
+            request: 11,
+            [
+                APIKey(
+                    id: "k7", name: "ci", hash: [UInt8](0..<32), scope: .admin,
+                    limits: APIKey.Limits(requestsPerMinute: 60, tokensPerMinute: nil, jobs: 4), created: 1.5,
+                    expires: 2.5, isRevoked: true, use: APIKey.Use(jobs: 1, promptTokens: 2, completionTokens: 3)),
+                APIKey(id: "k8", name: "", hash: [UInt8](0..<32), scope: .watch, created: 0),
+            ]), .keysAre(request: 11, []),
+        .recordsAre(request: 13, [record, Record(Record.Name("batch", "b"), owner: "k7", created: 0, text: "{}")]),
+        .recordsAre(request: 14, []),
         .event(request: 2, job, number: 0, .prefilled(progress)),
         .event(request: 2, job, number: 1, .token(top[0], text: "a\0b 你", top: top)),
         .event(
             request: 2, job, number: 2,
             .finished(.length, text: "", Usage(promptTokens: 1, completionTokens: 2, cachedTokens: 3), timings)),
         .event(request: 2, job, number: 3, .failed(problem)),
+        .event(request: 2, job, number: 4, .scored(first: 1, scored)),
+        .event(request: 2, job, number: 5, .embedded([0.25, -1])),
         .eventsEnd(request: 2, job), .done(request: 5), .jobList(request: 6, jobStates), .jobList(request: 6, []),
         .jobIs(request: 7, jobStates[1]),
         .statusIs(

@@ -5,17 +5,20 @@ usage: openai_client.py http://HOST:PORT
 
 Prints a line for every check and exits 1 when one failed.
 """
+import asyncio
 import sys
 
 import openai
 
 PROMPT = " Note: heron=719. It rained. What is it? heron="
 failures = 0
+checks = 0
 
 
 def check(name, body):
     """Runs one check; what it asserts or raises is its failure."""
-    global failures
+    global failures, checks
+    checks += 1
     try:
         body()
         print(f"ok      {name}")
@@ -134,6 +137,99 @@ def completion_tokens():
     assert answer.usage.prompt_tokens == 3
 
 
+def completion_echo():
+    fields = dict(model=model, prompt=PROMPT, temperature=0, max_tokens=1, logprobs=1, echo=True)
+    answer = client.completions.create(**fields).choices[0]
+    assert answer.text.startswith(PROMPT), answer.text
+    columns = answer.logprobs
+    assert columns.token_logprobs[0] is None and all(value <= 0 for value in columns.token_logprobs[1:])
+    assert len(columns.tokens) == len(columns.text_offset) == len(columns.token_logprobs)
+    # What was drawn greedily is the likeliest.
+    assert columns.token_logprobs[-1] == max(columns.top_logprobs[-1].values())
+
+
+def completion_choices():
+    fields = dict(model=model, temperature=0, max_tokens=3)
+    single = [client.completions.create(**fields, prompt=prompt).choices[0].text for prompt in ("one", "two")]
+    many = client.completions.create(**fields, prompt=["one", "two"], n=2)
+    assert [choice.text for choice in many.choices] == [single[0], single[0], single[1], single[1]]
+
+
+def chat_choices():
+    answer = client.chat.completions.create(**{**chat, "temperature": 1.5}, n=3, seed=5)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    streamed = {}
+    for chunk in client.chat.completions.create(**{**chat, "temperature": 1.5}, n=3, seed=5, stream=True):
+        for choice in chunk.choices:
+            streamed[choice.index] = streamed.get(choice.index, "") + (choice.delta.content or "")
+    assert [streamed[i] for i in range(3)] == [choice.message.content for choice in answer.choices]
+
+
+def asynchronous():
+    async def ask():
+        async with openai.AsyncOpenAI(base_url=client.base_url, api_key="none", max_retries=0) as other:
+            whole = await other.chat.completions.create(**chat)
+            text = ""
+            async for chunk in await other.chat.completions.create(**chat, stream=True):
+                text += chunk.choices[0].delta.content or ""
+            return whole.choices[0].message.content, text
+
+    whole, text = asyncio.run(ask())
+    assert whole == text == client.chat.completions.create(**chat).choices[0].message.content
+
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "look_up", "parameters": {"type": "object", "properties": {"word": {"type": "string"}}}},
+}
+NAMED = {"type": "function", "function": {"name": "look_up"}}
+
+
+def tool():
+    answer = client.chat.completions.create(**chat, tools=[TOOL], tool_choice=NAMED).choices[0]
+    call = answer.message.tool_calls[0]
+    assert call.type == "function" and call.function.name == "look_up" and call.id, answer
+    arguments = ""
+    for chunk in client.chat.completions.create(**chat, tools=[TOOL], tool_choice=NAMED, stream=True):
+        for piece in chunk.choices[0].delta.tool_calls or []:
+            arguments += piece.function.arguments or ""
+    assert arguments == call.function.arguments, (arguments, call.function.arguments)
+
+
+def tool_result():
+    call = {"id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
+    conversation = messages + [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "719"},
+    ]
+    answer = client.chat.completions.create(**{**chat, "messages": conversation}, tools=[TOOL])
+    assert answer.usage.completion_tokens > 0
+
+
+def responses():
+    fields = dict(model=model, input=PROMPT, temperature=0, max_output_tokens=8)
+    answer = client.responses.create(**fields)
+    assert answer.output_text == client.chat.completions.create(**chat).choices[0].message.content
+    with client.responses.stream(**fields) as stream:
+        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+        final = stream.get_final_response()
+    assert text == answer.output_text == final.output_text
+    assert final.usage.output_tokens == answer.usage.output_tokens
+    called = client.responses.create(
+        **fields, tools=[{"type": "function", "name": "look_up", "parameters": {}, "strict": False}],
+        tool_choice={"type": "function", "name": "look_up"})
+    assert called.output[0].type == "function_call" and called.output[0].name == "look_up"
+
+
+def embeddings():
+    answer = client.embeddings.create(model=model, input=["heron", "heron", "owl"])
+    first, same, other = (entry.embedding for entry in answer.data)
+    assert first == same and first != other
+    assert abs(sum(value * value for value in first) - 1) < 1e-3
+    plain = client.embeddings.create(model=model, input="heron", encoding_format="float").data[0].embedding
+    assert len(plain) == len(first) and max(abs(a - b) for a, b in zip(plain, first)) < 1e-6
+
+
 def closed_stream():
     """A stream that is left early does not keep the cluster from answering."""
     stream = client.chat.completions.create(model=model, messages=messages, temperature=1, stream=True)
@@ -147,7 +243,11 @@ def errors():
     raises(openai.NotFoundError, 404, "model", lambda: create(model="no-such-model", messages=messages))
     raises(openai.BadRequestError, 400, "temperature", lambda: create(**{**chat, "temperature": 3}))
     raises(openai.BadRequestError, 400, "max_tokens", lambda: create(**{**chat, "max_tokens": -1}))
-    raises(openai.BadRequestError, 400, "n", lambda: create(**chat, n=2))
+    raises(openai.BadRequestError, 400, "n", lambda: create(**chat, n=0))
+    raises(openai.BadRequestError, 400, "logit_bias", lambda: create(**chat, logit_bias={"9": 1000}))
+    raises(
+        openai.BadRequestError, 400, "best_of",
+        lambda: client.completions.create(model=model, prompt="x", best_of=3, max_tokens=1))
     raises(openai.BadRequestError, 400, "messages", lambda: create(model=model, messages=[]))
     raises(openai.BadRequestError, 400, "seed", lambda: create(**chat, extra_body={"seed": "x"}))
     raises(
@@ -167,6 +267,14 @@ check("a text is completed, with log-probabilities", completion_whole)
 check("a streamed completion says the same", completion_streamed)
 check("a prompt may be tokens", completion_tokens)
 check("a stream may be left early", closed_stream)
+check("an echo is scored", completion_echo)
+check("several prompts and copies are choices in order", completion_choices)
+check("n chats are drawn apart, whole and streamed", chat_choices)
+check("the asynchronous client says the same", asynchronous)
+check("a function that is asked for is called, whole and streamed", tool)
+check("a function's result goes back in", tool_result)
+check("the newer API answers, streams and calls", responses)
+check("texts become vectors", embeddings)
 check("wrong requests are told which field is wrong", errors)
-print(f"{13 - failures} of 13 checks passed")
+print(f"{checks - failures} of {checks} checks passed")
 sys.exit(1 if failures else 0)

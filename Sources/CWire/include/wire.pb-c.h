@@ -27,6 +27,7 @@ typedef struct Wire__Stored Wire__Stored;
 typedef struct Wire__Loading Wire__Loading;
 typedef struct Wire__Failed Wire__Failed;
 typedef struct Wire__TokenLogprob Wire__TokenLogprob;
+typedef struct Wire__Scores Wire__Scores;
 typedef struct Wire__SegmentResult Wire__SegmentResult;
 typedef struct Wire__StepDone Wire__StepDone;
 typedef struct Wire__WorkerHeartbeat Wire__WorkerHeartbeat;
@@ -39,6 +40,9 @@ typedef struct Wire__Peer Wire__Peer;
 typedef struct Wire__Assignment Wire__Assignment;
 typedef struct Wire__Activate Wire__Activate;
 typedef struct Wire__Sampling Wire__Sampling;
+typedef struct Wire__Past Wire__Past;
+typedef struct Wire__Scoring Wire__Scoring;
+typedef struct Wire__Mask Wire__Mask;
 typedef struct Wire__Segment Wire__Segment;
 typedef struct Wire__Step Wire__Step;
 typedef struct Wire__SequenceRequest Wire__SequenceRequest;
@@ -53,12 +57,15 @@ typedef struct Wire__Drain Wire__Drain;
 typedef struct Wire__Job Wire__Job;
 typedef struct Wire__ModelCard Wire__ModelCard;
 typedef struct Wire__GenerationOptions Wire__GenerationOptions;
+typedef struct Wire__GrammarAlternative Wire__GrammarAlternative;
 typedef struct Wire__JobRequest Wire__JobRequest;
 typedef struct Wire__Usage Wire__Usage;
 typedef struct Wire__Timings Wire__Timings;
 typedef struct Wire__Prefilled Wire__Prefilled;
 typedef struct Wire__Token Wire__Token;
 typedef struct Wire__Finished Wire__Finished;
+typedef struct Wire__Scored Wire__Scored;
+typedef struct Wire__Embedded Wire__Embedded;
 typedef struct Wire__JobEvent Wire__JobEvent;
 typedef struct Wire__JobState Wire__JobState;
 typedef struct Wire__JobList Wire__JobList;
@@ -69,6 +76,11 @@ typedef struct Wire__Totals Wire__Totals;
 typedef struct Wire__StepRecords Wire__StepRecords;
 typedef struct Wire__StepRecord Wire__StepRecord;
 typedef struct Wire__StepPart Wire__StepPart;
+typedef struct Wire__ApiKey Wire__ApiKey;
+typedef struct Wire__KeyList Wire__KeyList;
+typedef struct Wire__Record Wire__Record;
+typedef struct Wire__RecordName Wire__RecordName;
+typedef struct Wire__RecordList Wire__RecordList;
 
 
 /* --- enums --- */
@@ -80,7 +92,8 @@ typedef enum _Wire__ProblemKind {
   WIRE__PROBLEM_KIND__PROBLEM_KIND_REFUSED = 3,
   WIRE__PROBLEM_KIND__PROBLEM_KIND_UNAVAILABLE = 4,
   WIRE__PROBLEM_KIND__PROBLEM_KIND_CANCELLED = 5,
-  WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED = 6
+  WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED = 6,
+  WIRE__PROBLEM_KIND__PROBLEM_KIND_BUSY = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__PROBLEM_KIND)
 } Wire__ProblemKind;
 typedef enum _Wire__WeightType {
@@ -106,13 +119,29 @@ typedef enum _Wire__KvType {
   WIRE__KV_TYPE__KV_TYPE_Q4 = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KV_TYPE)
 } Wire__KvType;
+typedef enum _Wire__Embedding {
+  WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED = 0,
+  WIRE__EMBEDDING__EMBEDDING_MEAN = 1,
+  WIRE__EMBEDDING__EMBEDDING_LAST = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__EMBEDDING)
+} Wire__Embedding;
 typedef enum _Wire__Output {
   WIRE__OUTPUT__OUTPUT_UNSPECIFIED = 0,
   WIRE__OUTPUT__OUTPUT_NONE = 1,
   WIRE__OUTPUT__OUTPUT_SAMPLE = 2,
-  WIRE__OUTPUT__OUTPUT_LOGITS = 3
+  WIRE__OUTPUT__OUTPUT_LOGITS = 3,
+  WIRE__OUTPUT__OUTPUT_EMBED = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__OUTPUT)
 } Wire__Output;
+typedef enum _Wire__Notation {
+  WIRE__NOTATION__NOTATION_UNSPECIFIED = 0,
+  WIRE__NOTATION__NOTATION_GBNF = 1,
+  WIRE__NOTATION__NOTATION_REGEX = 2,
+  WIRE__NOTATION__NOTATION_JSON_SCHEMA = 3,
+  WIRE__NOTATION__NOTATION_LITERAL = 4,
+  WIRE__NOTATION__NOTATION_TEXT = 5
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__NOTATION)
+} Wire__Notation;
 typedef enum _Wire__FinishReason {
   WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED = 0,
   WIRE__FINISH_REASON__FINISH_REASON_STOP = 1,
@@ -131,6 +160,13 @@ typedef enum _Wire__JobPhase {
   WIRE__JOB_PHASE__JOB_PHASE_CANCELLED = 6
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__JOB_PHASE)
 } Wire__JobPhase;
+typedef enum _Wire__KeyScope {
+  WIRE__KEY_SCOPE__KEY_SCOPE_UNSPECIFIED = 0,
+  WIRE__KEY_SCOPE__KEY_SCOPE_WATCH = 1,
+  WIRE__KEY_SCOPE__KEY_SCOPE_USE = 2,
+  WIRE__KEY_SCOPE__KEY_SCOPE_ADMIN = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KEY_SCOPE)
+} Wire__KeyScope;
 
 /* --- messages --- */
 
@@ -178,6 +214,11 @@ typedef enum {
   WIRE__ENVELOPE__BODY_SCALE = 58,
   WIRE__ENVELOPE__BODY_DRAIN = 59,
   WIRE__ENVELOPE__BODY_STEPS = 64,
+  WIRE__ENVELOPE__BODY_KEYS = 100,
+  WIRE__ENVELOPE__BODY_KEEP = 101,
+  WIRE__ENVELOPE__BODY_RECORD = 102,
+  WIRE__ENVELOPE__BODY_RECORDS = 103,
+  WIRE__ENVELOPE__BODY_FORGET = 104,
   WIRE__ENVELOPE__BODY_MODEL_IS = 70,
   WIRE__ENVELOPE__BODY_ACCEPTED = 71,
   WIRE__ENVELOPE__BODY_PROBLEM = 72,
@@ -187,7 +228,9 @@ typedef enum {
   WIRE__ENVELOPE__BODY_JOB_LIST = 76,
   WIRE__ENVELOPE__BODY_JOB_IS = 77,
   WIRE__ENVELOPE__BODY_STATUS_IS = 78,
-  WIRE__ENVELOPE__BODY_STEPS_ARE = 84
+  WIRE__ENVELOPE__BODY_STEPS_ARE = 84,
+  WIRE__ENVELOPE__BODY_KEYS_ARE = 110,
+  WIRE__ENVELOPE__BODY_RECORDS_ARE = 111
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__ENVELOPE__BODY__CASE)
 } Wire__Envelope__BodyCase;
 
@@ -240,6 +283,11 @@ struct  Wire__Envelope
     Wire__Layout *scale;
     Wire__Drain *drain;
     Wire__Nothing *steps;
+    Wire__Nothing *keys;
+    Wire__Record *keep;
+    Wire__RecordName *record;
+    Wire__RecordName *records;
+    Wire__RecordName *forget;
     /*
      * coordinator -> gateway
      */
@@ -253,6 +301,8 @@ struct  Wire__Envelope
     Wire__JobState *job_is;
     Wire__ClusterStatus *status_is;
     Wire__StepRecords *steps_are;
+    Wire__KeyList *keys_are;
+    Wire__RecordList *records_are;
   };
 };
 #define WIRE__ENVELOPE__INIT \
@@ -274,10 +324,14 @@ struct  Wire__Problem
   ProtobufCMessage base;
   Wire__ProblemKind kind;
   char *message;
+  /*
+   * When to try again; 0 where that is not known.
+   */
+  uint32_t retry_after_seconds;
 };
 #define WIRE__PROBLEM__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__problem__descriptor) \
-    , WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED, (char *)protobuf_c_empty_string }
+    , WIRE__PROBLEM_KIND__PROBLEM_KIND_UNSPECIFIED, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Wire__Range
@@ -396,6 +450,24 @@ struct  Wire__TokenLogprob
     , 0, 0 }
 
 
+/*
+ * Tokens with alternatives, best first: [tokens, 1 + alternatives], each row begins with the token itself.
+ */
+struct  Wire__Scores
+{
+  ProtobufCMessage base;
+  uint32_t width;
+  /*
+   * int32
+   */
+  Wire__Blob *tokens;
+  Wire__Blob *logprobs;
+};
+#define WIRE__SCORES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scores__descriptor) \
+    , 0, NULL, NULL }
+
+
 struct  Wire__SegmentResult
 {
   ProtobufCMessage base;
@@ -404,10 +476,12 @@ struct  Wire__SegmentResult
   size_t n_top;
   Wire__TokenLogprob **top;
   Wire__Blob *logits;
+  Wire__Scores *scored;
+  Wire__Blob *hidden;
 };
 #define WIRE__SEGMENT_RESULT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment_result__descriptor) \
-    , 0, NULL, 0,NULL, NULL }
+    , 0, NULL, 0,NULL, NULL, NULL, NULL }
 
 
 struct  Wire__StepDone
@@ -566,10 +640,14 @@ struct  Wire__Assignment
    * Pages of the pool that are memory; the others are a file's.
    */
   uint64_t kv_memory_pages;
+  /*
+   * Tokens from this one on are never drawn; 0: the whole vocabulary may be.
+   */
+  uint64_t drawable_tokens;
 };
 #define WIRE__ASSIGNMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__assignment__descriptor) \
-    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0, 0 }
+    , 0, NULL, NULL, 0,NULL, NULL, WIRE__WEIGHT_TYPE__WEIGHT_TYPE_UNSPECIFIED, (char *)protobuf_c_empty_string, WIRE__KV_TYPE__KV_TYPE_UNSPECIFIED, 0, 0, 0, 0 }
 
 
 struct  Wire__Activate
@@ -594,10 +672,83 @@ struct  Wire__Sampling
    */
   protobuf_c_boolean wants_logprobs;
   uint32_t logprobs;
+  float min_p;
+  /*
+   * 0 means 1: none.
+   */
+  float repetition_penalty;
+  float presence_penalty;
+  float frequency_penalty;
+  /*
+   * What is added to which logits.
+   */
+  size_t n_bias_tokens;
+  int32_t *bias_tokens;
+  size_t n_biases;
+  float *biases;
 };
 #define WIRE__SAMPLING__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__sampling__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
+
+
+/*
+ * What stands before the first token that is drawn, for penalties.
+ */
+struct  Wire__Past
+{
+  ProtobufCMessage base;
+  /*
+   * int32, each token of the prompt once.
+   */
+  Wire__Blob *prompt;
+  /*
+   * int32
+   */
+  Wire__Blob *generated;
+};
+#define WIRE__PAST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__past__descriptor) \
+    , NULL, NULL }
+
+
+/*
+ * The segment's first tokens are asked how likely these come next.
+ */
+struct  Wire__Scoring
+{
+  ProtobufCMessage base;
+  size_t n_targets;
+  int32_t *targets;
+  uint32_t alternatives;
+};
+#define WIRE__SCORING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scoring__descriptor) \
+    , 0,NULL, 0 }
+
+
+/*
+ * Which tokens may be drawn, in the shorter of two forms.
+ */
+struct  Wire__Mask
+{
+  ProtobufCMessage base;
+  /*
+   * Of the vocabulary.
+   */
+  uint64_t count;
+  /*
+   * uint64, a bit for each token, the lowest id in the lowest bit.
+   */
+  Wire__Blob *bits;
+  /*
+   * int32, those that may be drawn.
+   */
+  Wire__Blob *permitted;
+};
+#define WIRE__MASK__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__mask__descriptor) \
+    , 0, NULL, NULL }
 
 
 struct  Wire__Segment
@@ -615,10 +766,30 @@ struct  Wire__Segment
    * Whether its tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  uint64_t prompt_tokens;
+  /*
+   * Tokens that are not drawn before position `held_until`.
+   */
+  size_t n_held_back;
+  int32_t *held_back;
+  uint64_t held_until;
+  Wire__Past *past;
+  Wire__Scoring *scoring;
+  Wire__Embedding embedding;
+  /*
+   * Whether the embedding goes on with the next segment.
+   */
+  protobuf_c_boolean embedding_goes_on;
+  /*
+   * Which tokens may be drawn at positions from `masked_from` on.
+   */
+  size_t n_masks;
+  Wire__Mask **masks;
+  uint64_t masked_from;
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL, 0 }
 
 
 struct  Wire__Step
@@ -780,10 +951,14 @@ struct  Wire__Job
 {
   ProtobufCMessage base;
   char *job;
+  /*
+   * In `accepted`: whether the job goes on when the coordinator is started again.
+   */
+  protobuf_c_boolean is_kept;
 };
 #define WIRE__JOB__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Wire__ModelCard
@@ -820,10 +995,45 @@ struct  Wire__GenerationOptions
    * Whether tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  /*
+   * Tokens that end the answer besides the model's own.
+   */
+  size_t n_stop_tokens;
+  int32_t *stop_tokens;
+  uint64_t min_tokens;
+  /*
+   * Whether log-probabilities of the prompt's tokens are wanted, and how many alternatives.
+   */
+  protobuf_c_boolean has_prompt_logprobs;
+  uint32_t prompt_logprobs;
+  /*
+   * Unspecified: none, the job generates.
+   */
+  Wire__Embedding embedding;
+  /*
+   * What the answer must look like; none: anything.
+   */
+  size_t n_grammar;
+  Wire__GrammarAlternative **grammar;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0 }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0,NULL }
+
+
+/*
+ * One of the texts that an answer can be: what it begins with, and a rule for the rest.
+ */
+struct  Wire__GrammarAlternative
+{
+  ProtobufCMessage base;
+  ProtobufCBinaryData lead;
+  Wire__Notation notation;
+  ProtobufCBinaryData rule;
+};
+#define WIRE__GRAMMAR_ALTERNATIVE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__grammar_alternative__descriptor) \
+    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL} }
 
 
 struct  Wire__JobRequest
@@ -839,10 +1049,18 @@ struct  Wire__JobRequest
    * What the client's request is called in log lines.
    */
   char *request_id;
+  /*
+   * The API key's id, or nothing.
+   */
+  char *owner;
+  /*
+   * Asking for the same tag twice makes one job; nothing: no tag.
+   */
+  char *tag;
 };
 #define WIRE__JOB_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_request__descriptor) \
-    , NULL, NULL, 0, (char *)protobuf_c_empty_string }
+    , NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Wire__Usage
@@ -912,12 +1130,38 @@ struct  Wire__Finished
     , WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, {0,NULL}, NULL, NULL }
 
 
+/*
+ * Log-probabilities of the prompt's tokens from place `first` on.
+ */
+struct  Wire__Scored
+{
+  ProtobufCMessage base;
+  uint64_t first;
+  Wire__Scores *scores;
+};
+#define WIRE__SCORED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__scored__descriptor) \
+    , 0, NULL }
+
+
+struct  Wire__Embedded
+{
+  ProtobufCMessage base;
+  Wire__Blob *values;
+};
+#define WIRE__EMBEDDED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__embedded__descriptor) \
+    , NULL }
+
+
 typedef enum {
   WIRE__JOB_EVENT__EVENT__NOT_SET = 0,
   WIRE__JOB_EVENT__EVENT_PREFILLED = 10,
   WIRE__JOB_EVENT__EVENT_TOKEN = 11,
   WIRE__JOB_EVENT__EVENT_FINISHED = 12,
-  WIRE__JOB_EVENT__EVENT_FAILED = 13
+  WIRE__JOB_EVENT__EVENT_FAILED = 13,
+  WIRE__JOB_EVENT__EVENT_SCORED = 14,
+  WIRE__JOB_EVENT__EVENT_EMBEDDED = 15
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__JOB_EVENT__EVENT__CASE)
 } Wire__JobEvent__EventCase;
 
@@ -926,7 +1170,7 @@ struct  Wire__JobEvent
   ProtobufCMessage base;
   char *job;
   /*
-   * Counts the job's events from 0.
+   * Counts the job's events from 0, the progress of its prompt left out: that has the number of what follows.
    */
   uint64_t number;
   Wire__JobEvent__EventCase event_case;
@@ -935,6 +1179,8 @@ struct  Wire__JobEvent
     Wire__Token *token;
     Wire__Finished *finished;
     Wire__Problem *failed;
+    Wire__Scored *scored;
+    Wire__Embedded *embedded;
   };
 };
 #define WIRE__JOB_EVENT__INIT \
@@ -968,10 +1214,17 @@ struct  Wire__JobState
    * Whether its tokens attend to chosen pages only.
    */
   protobuf_c_boolean is_sparse;
+  char *owner;
+  /*
+   * 1 is the next; 0: does not wait.
+   */
+  uint64_t queue_position;
+  protobuf_c_boolean has_seconds_to_start;
+  double seconds_to_start;
 };
 #define WIRE__JOB_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_state__descriptor) \
-    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 struct  Wire__JobList
@@ -1132,6 +1385,90 @@ struct  Wire__StepPart
 #define WIRE__STEP_PART__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__step_part__descriptor) \
     , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * An API key, without the key.
+ */
+struct  Wire__ApiKey
+{
+  ProtobufCMessage base;
+  char *id;
+  char *name;
+  ProtobufCBinaryData hash;
+  Wire__KeyScope scope;
+  /*
+   * 0 is no limit.
+   */
+  uint64_t requests_per_minute;
+  uint64_t tokens_per_minute;
+  uint64_t jobs;
+  double created;
+  protobuf_c_boolean has_expires;
+  double expires;
+  protobuf_c_boolean is_revoked;
+  uint64_t used_jobs;
+  uint64_t used_prompt_tokens;
+  uint64_t used_completion_tokens;
+};
+#define WIRE__API_KEY__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__api_key__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL}, WIRE__KEY_SCOPE__KEY_SCOPE_UNSPECIFIED, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+struct  Wire__KeyList
+{
+  ProtobufCMessage base;
+  size_t n_keys;
+  Wire__ApiKey **keys;
+};
+#define WIRE__KEY_LIST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__key_list__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * What a gateway has kept: a file, a batch.
+ */
+struct  Wire__Record
+{
+  ProtobufCMessage base;
+  char *kind;
+  char *id;
+  char *owner;
+  double created;
+  ProtobufCBinaryData text;
+  Wire__Blob *data;
+};
+#define WIRE__RECORD__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__record__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, {0,NULL}, NULL }
+
+
+struct  Wire__RecordName
+{
+  ProtobufCMessage base;
+  char *kind;
+  /*
+   * For `records` what ids begin with.
+   */
+  char *id;
+  protobuf_c_boolean with_data;
+};
+#define WIRE__RECORD_NAME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__record_name__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+struct  Wire__RecordList
+{
+  ProtobufCMessage base;
+  size_t n_records;
+  Wire__Record **records;
+};
+#define WIRE__RECORD_LIST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__record_list__descriptor) \
+    , 0,NULL }
 
 
 /* Wire__Blob methods */
@@ -1362,6 +1699,25 @@ Wire__TokenLogprob *
 void   wire__token_logprob__free_unpacked
                      (Wire__TokenLogprob *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Scores methods */
+void   wire__scores__init
+                     (Wire__Scores         *message);
+size_t wire__scores__get_packed_size
+                     (const Wire__Scores   *message);
+size_t wire__scores__pack
+                     (const Wire__Scores   *message,
+                      uint8_t             *out);
+size_t wire__scores__pack_to_buffer
+                     (const Wire__Scores   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scores *
+       wire__scores__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scores__free_unpacked
+                     (Wire__Scores *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__SegmentResult methods */
 void   wire__segment_result__init
                      (Wire__SegmentResult         *message);
@@ -1589,6 +1945,63 @@ Wire__Sampling *
                       const uint8_t       *data);
 void   wire__sampling__free_unpacked
                      (Wire__Sampling *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Past methods */
+void   wire__past__init
+                     (Wire__Past         *message);
+size_t wire__past__get_packed_size
+                     (const Wire__Past   *message);
+size_t wire__past__pack
+                     (const Wire__Past   *message,
+                      uint8_t             *out);
+size_t wire__past__pack_to_buffer
+                     (const Wire__Past   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Past *
+       wire__past__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__past__free_unpacked
+                     (Wire__Past *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Scoring methods */
+void   wire__scoring__init
+                     (Wire__Scoring         *message);
+size_t wire__scoring__get_packed_size
+                     (const Wire__Scoring   *message);
+size_t wire__scoring__pack
+                     (const Wire__Scoring   *message,
+                      uint8_t             *out);
+size_t wire__scoring__pack_to_buffer
+                     (const Wire__Scoring   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scoring *
+       wire__scoring__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scoring__free_unpacked
+                     (Wire__Scoring *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Mask methods */
+void   wire__mask__init
+                     (Wire__Mask         *message);
+size_t wire__mask__get_packed_size
+                     (const Wire__Mask   *message);
+size_t wire__mask__pack
+                     (const Wire__Mask   *message,
+                      uint8_t             *out);
+size_t wire__mask__pack_to_buffer
+                     (const Wire__Mask   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Mask *
+       wire__mask__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__mask__free_unpacked
+                     (Wire__Mask *message,
                       ProtobufCAllocator *allocator);
 /* Wire__Segment methods */
 void   wire__segment__init
@@ -1856,6 +2269,25 @@ Wire__GenerationOptions *
 void   wire__generation_options__free_unpacked
                      (Wire__GenerationOptions *message,
                       ProtobufCAllocator *allocator);
+/* Wire__GrammarAlternative methods */
+void   wire__grammar_alternative__init
+                     (Wire__GrammarAlternative         *message);
+size_t wire__grammar_alternative__get_packed_size
+                     (const Wire__GrammarAlternative   *message);
+size_t wire__grammar_alternative__pack
+                     (const Wire__GrammarAlternative   *message,
+                      uint8_t             *out);
+size_t wire__grammar_alternative__pack_to_buffer
+                     (const Wire__GrammarAlternative   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__GrammarAlternative *
+       wire__grammar_alternative__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__grammar_alternative__free_unpacked
+                     (Wire__GrammarAlternative *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__JobRequest methods */
 void   wire__job_request__init
                      (Wire__JobRequest         *message);
@@ -1969,6 +2401,44 @@ Wire__Finished *
                       const uint8_t       *data);
 void   wire__finished__free_unpacked
                      (Wire__Finished *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Scored methods */
+void   wire__scored__init
+                     (Wire__Scored         *message);
+size_t wire__scored__get_packed_size
+                     (const Wire__Scored   *message);
+size_t wire__scored__pack
+                     (const Wire__Scored   *message,
+                      uint8_t             *out);
+size_t wire__scored__pack_to_buffer
+                     (const Wire__Scored   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Scored *
+       wire__scored__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__scored__free_unpacked
+                     (Wire__Scored *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Embedded methods */
+void   wire__embedded__init
+                     (Wire__Embedded         *message);
+size_t wire__embedded__get_packed_size
+                     (const Wire__Embedded   *message);
+size_t wire__embedded__pack
+                     (const Wire__Embedded   *message,
+                      uint8_t             *out);
+size_t wire__embedded__pack_to_buffer
+                     (const Wire__Embedded   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Embedded *
+       wire__embedded__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__embedded__free_unpacked
+                     (Wire__Embedded *message,
                       ProtobufCAllocator *allocator);
 /* Wire__JobEvent methods */
 void   wire__job_event__init
@@ -2160,6 +2630,101 @@ Wire__StepPart *
 void   wire__step_part__free_unpacked
                      (Wire__StepPart *message,
                       ProtobufCAllocator *allocator);
+/* Wire__ApiKey methods */
+void   wire__api_key__init
+                     (Wire__ApiKey         *message);
+size_t wire__api_key__get_packed_size
+                     (const Wire__ApiKey   *message);
+size_t wire__api_key__pack
+                     (const Wire__ApiKey   *message,
+                      uint8_t             *out);
+size_t wire__api_key__pack_to_buffer
+                     (const Wire__ApiKey   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__ApiKey *
+       wire__api_key__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__api_key__free_unpacked
+                     (Wire__ApiKey *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__KeyList methods */
+void   wire__key_list__init
+                     (Wire__KeyList         *message);
+size_t wire__key_list__get_packed_size
+                     (const Wire__KeyList   *message);
+size_t wire__key_list__pack
+                     (const Wire__KeyList   *message,
+                      uint8_t             *out);
+size_t wire__key_list__pack_to_buffer
+                     (const Wire__KeyList   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__KeyList *
+       wire__key_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__key_list__free_unpacked
+                     (Wire__KeyList *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Record methods */
+void   wire__record__init
+                     (Wire__Record         *message);
+size_t wire__record__get_packed_size
+                     (const Wire__Record   *message);
+size_t wire__record__pack
+                     (const Wire__Record   *message,
+                      uint8_t             *out);
+size_t wire__record__pack_to_buffer
+                     (const Wire__Record   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Record *
+       wire__record__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__record__free_unpacked
+                     (Wire__Record *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__RecordName methods */
+void   wire__record_name__init
+                     (Wire__RecordName         *message);
+size_t wire__record_name__get_packed_size
+                     (const Wire__RecordName   *message);
+size_t wire__record_name__pack
+                     (const Wire__RecordName   *message,
+                      uint8_t             *out);
+size_t wire__record_name__pack_to_buffer
+                     (const Wire__RecordName   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__RecordName *
+       wire__record_name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__record_name__free_unpacked
+                     (Wire__RecordName *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__RecordList methods */
+void   wire__record_list__init
+                     (Wire__RecordList         *message);
+size_t wire__record_list__get_packed_size
+                     (const Wire__RecordList   *message);
+size_t wire__record_list__pack
+                     (const Wire__RecordList   *message,
+                      uint8_t             *out);
+size_t wire__record_list__pack_to_buffer
+                     (const Wire__RecordList   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__RecordList *
+       wire__record_list__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__record_list__free_unpacked
+                     (Wire__RecordList *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Wire__Blob_Closure)
@@ -2198,6 +2763,9 @@ typedef void (*Wire__Failed_Closure)
 typedef void (*Wire__TokenLogprob_Closure)
                  (const Wire__TokenLogprob *message,
                   void *closure_data);
+typedef void (*Wire__Scores_Closure)
+                 (const Wire__Scores *message,
+                  void *closure_data);
 typedef void (*Wire__SegmentResult_Closure)
                  (const Wire__SegmentResult *message,
                   void *closure_data);
@@ -2233,6 +2801,15 @@ typedef void (*Wire__Activate_Closure)
                   void *closure_data);
 typedef void (*Wire__Sampling_Closure)
                  (const Wire__Sampling *message,
+                  void *closure_data);
+typedef void (*Wire__Past_Closure)
+                 (const Wire__Past *message,
+                  void *closure_data);
+typedef void (*Wire__Scoring_Closure)
+                 (const Wire__Scoring *message,
+                  void *closure_data);
+typedef void (*Wire__Mask_Closure)
+                 (const Wire__Mask *message,
                   void *closure_data);
 typedef void (*Wire__Segment_Closure)
                  (const Wire__Segment *message,
@@ -2276,6 +2853,9 @@ typedef void (*Wire__ModelCard_Closure)
 typedef void (*Wire__GenerationOptions_Closure)
                  (const Wire__GenerationOptions *message,
                   void *closure_data);
+typedef void (*Wire__GrammarAlternative_Closure)
+                 (const Wire__GrammarAlternative *message,
+                  void *closure_data);
 typedef void (*Wire__JobRequest_Closure)
                  (const Wire__JobRequest *message,
                   void *closure_data);
@@ -2293,6 +2873,12 @@ typedef void (*Wire__Token_Closure)
                   void *closure_data);
 typedef void (*Wire__Finished_Closure)
                  (const Wire__Finished *message,
+                  void *closure_data);
+typedef void (*Wire__Scored_Closure)
+                 (const Wire__Scored *message,
+                  void *closure_data);
+typedef void (*Wire__Embedded_Closure)
+                 (const Wire__Embedded *message,
                   void *closure_data);
 typedef void (*Wire__JobEvent_Closure)
                  (const Wire__JobEvent *message,
@@ -2324,6 +2910,21 @@ typedef void (*Wire__StepRecord_Closure)
 typedef void (*Wire__StepPart_Closure)
                  (const Wire__StepPart *message,
                   void *closure_data);
+typedef void (*Wire__ApiKey_Closure)
+                 (const Wire__ApiKey *message,
+                  void *closure_data);
+typedef void (*Wire__KeyList_Closure)
+                 (const Wire__KeyList *message,
+                  void *closure_data);
+typedef void (*Wire__Record_Closure)
+                 (const Wire__Record *message,
+                  void *closure_data);
+typedef void (*Wire__RecordName_Closure)
+                 (const Wire__RecordName *message,
+                  void *closure_data);
+typedef void (*Wire__RecordList_Closure)
+                 (const Wire__RecordList *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -2333,9 +2934,12 @@ typedef void (*Wire__StepPart_Closure)
 extern const ProtobufCEnumDescriptor    wire__problem_kind__descriptor;
 extern const ProtobufCEnumDescriptor    wire__weight_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
+extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
+extern const ProtobufCEnumDescriptor    wire__notation__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;
+extern const ProtobufCEnumDescriptor    wire__key_scope__descriptor;
 extern const ProtobufCMessageDescriptor wire__blob__descriptor;
 extern const ProtobufCMessageDescriptor wire__envelope__descriptor;
 extern const ProtobufCMessageDescriptor wire__nothing__descriptor;
@@ -2348,6 +2952,7 @@ extern const ProtobufCMessageDescriptor wire__stored__descriptor;
 extern const ProtobufCMessageDescriptor wire__loading__descriptor;
 extern const ProtobufCMessageDescriptor wire__failed__descriptor;
 extern const ProtobufCMessageDescriptor wire__token_logprob__descriptor;
+extern const ProtobufCMessageDescriptor wire__scores__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment_result__descriptor;
 extern const ProtobufCMessageDescriptor wire__step_done__descriptor;
 extern const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor;
@@ -2360,6 +2965,9 @@ extern const ProtobufCMessageDescriptor wire__peer__descriptor;
 extern const ProtobufCMessageDescriptor wire__assignment__descriptor;
 extern const ProtobufCMessageDescriptor wire__activate__descriptor;
 extern const ProtobufCMessageDescriptor wire__sampling__descriptor;
+extern const ProtobufCMessageDescriptor wire__past__descriptor;
+extern const ProtobufCMessageDescriptor wire__scoring__descriptor;
+extern const ProtobufCMessageDescriptor wire__mask__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor wire__step__descriptor;
 extern const ProtobufCMessageDescriptor wire__sequence_request__descriptor;
@@ -2374,12 +2982,15 @@ extern const ProtobufCMessageDescriptor wire__drain__descriptor;
 extern const ProtobufCMessageDescriptor wire__job__descriptor;
 extern const ProtobufCMessageDescriptor wire__model_card__descriptor;
 extern const ProtobufCMessageDescriptor wire__generation_options__descriptor;
+extern const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_request__descriptor;
 extern const ProtobufCMessageDescriptor wire__usage__descriptor;
 extern const ProtobufCMessageDescriptor wire__timings__descriptor;
 extern const ProtobufCMessageDescriptor wire__prefilled__descriptor;
 extern const ProtobufCMessageDescriptor wire__token__descriptor;
 extern const ProtobufCMessageDescriptor wire__finished__descriptor;
+extern const ProtobufCMessageDescriptor wire__scored__descriptor;
+extern const ProtobufCMessageDescriptor wire__embedded__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_event__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_state__descriptor;
 extern const ProtobufCMessageDescriptor wire__job_list__descriptor;
@@ -2390,6 +3001,11 @@ extern const ProtobufCMessageDescriptor wire__totals__descriptor;
 extern const ProtobufCMessageDescriptor wire__step_records__descriptor;
 extern const ProtobufCMessageDescriptor wire__step_record__descriptor;
 extern const ProtobufCMessageDescriptor wire__step_part__descriptor;
+extern const ProtobufCMessageDescriptor wire__api_key__descriptor;
+extern const ProtobufCMessageDescriptor wire__key_list__descriptor;
+extern const ProtobufCMessageDescriptor wire__record__descriptor;
+extern const ProtobufCMessageDescriptor wire__record_name__descriptor;
+extern const ProtobufCMessageDescriptor wire__record_list__descriptor;
 
 PROTOBUF_C__END_DECLS
 

@@ -28,8 +28,12 @@ public struct RandomModel {
     private var pools: [String: [UInt8]] = [:]
 
     /// Writes a random model to `folder`; `progress` hears the bytes written and those in all.
+    ///
+    /// - Parameters:
+    ///   - layers: How many; the preset's unless given.
+    ///   - vocabulary: How many tokens; the preset's unless given.
     public static func make(
-        folder: String, preset: Preset = .tiny, layers: Int? = nil, type: WeightType = .bf16,
+        folder: String, preset: Preset = .tiny, layers: Int? = nil, vocabulary: Int? = nil, type: WeightType = .bf16,
         format: Checkpoint.Format? = nil, seed: UInt64 = 1, progress: (Int, Int) -> Void = { _, _ in }
     ) throws {
         guard Bounds.layers.contains(layers ?? 1) else {
@@ -38,7 +42,8 @@ public struct RandomModel {
         let format = format ?? (type.isInteger ? .gguf : .safetensors)
         let stored = try MadeModel.storedType(type, format)
         var random = RandomModel(
-            model: made(preset, layers: layers), seed: seed, gguf: format == .gguf, stored: stored)
+            model: made(preset, layers: layers, vocabulary: vocabulary), seed: seed, gguf: format == .gguf,
+            stored: stored)
         let writer = try random.model.begin(folder: folder, type: type, format: format)
         let tensors = random.model.tensors
         let sizes = tensors.map { random.byteCount($0.shape) }
@@ -53,10 +58,10 @@ public struct RandomModel {
     }
 
     /// The dimensions and habits of a preset.
-    public static func configuration(_ preset: Preset) -> Configuration { made(preset, layers: nil).configuration }
+    public static func configuration(_ preset: Preset) -> Configuration { made(preset).configuration }
 
     /// The configuration of a preset, with a vocabulary of made-up words.
-    private static func made(_ preset: Preset, layers: Int?) -> MadeModel {
+    private static func made(_ preset: Preset, layers: Int? = nil, vocabulary: Int? = nil) -> MadeModel {
         let isTiny = preset == .tiny
         let isGLM4 = preset == .glm40414
         let context: (length: Int, base: Double) =
@@ -67,8 +72,9 @@ public struct RandomModel {
             case .tiny: (8192, 1e4)
             }
         // The published models have 151,329 ranks and 14 special tokens; the rest of the rows is padding.
-        let vocabulary = isTiny ? 512 : 151_552
-        let ranks = isTiny ? vocabulary - MadeModel.specials.count : 151_329
+        let isWhole = !isTiny && vocabulary == nil
+        let vocabulary = vocabulary ?? (isTiny ? 512 : 151_552)
+        let ranks = isWhole ? 151_329 : vocabulary - MadeModel.specials.count
         let configuration = Configuration(
             architecture: isGLM4 ? .glm4 : .glm, name: "random-\(preset.rawValue)",
             layers: layers ?? (isTiny ? 4 : 40), hidden: isTiny ? 128 : 4096, heads: isTiny ? 8 : 32,

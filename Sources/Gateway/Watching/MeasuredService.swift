@@ -39,6 +39,15 @@ struct MeasuredService: ClusterService {
     func steps() async throws -> [StepRecord] { try await service.steps() }
     func scale(to layout: Layout?) async throws { try await service.scale(to: layout) }
     func drain(_ worker: WorkerID) async throws { try await service.drain(worker) }
+    func keys() async throws -> [APIKey] { try await service.keys() }
+    func keep(_ record: Record) async throws { try await service.keep(record) }
+    func record(_ name: Record.Name, withData: Bool) async throws -> Record? {
+        try await service.record(name, withData: withData)
+    }
+    func records(_ kind: String, prefix: String) async throws -> [Record] {
+        try await service.records(kind, prefix: prefix)
+    }
+    func forget(_ name: Record.Name) async throws { try await service.forget(name) }
 }
 
 /// One answer as it passes.
@@ -61,7 +70,7 @@ private struct AnswerWatch {
     mutating func saw(_ event: JobEvent) {
         let now = ContinuousClock.now
         switch event {
-        case .prefilled: break
+        case .prefilled, .scored, .embedded: break
         case .token:
             if let lastToken {
                 meters.nextToken(after: (now - lastToken) / .seconds(1))

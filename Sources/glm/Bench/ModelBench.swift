@@ -115,7 +115,7 @@ struct ModelBench: AsyncParsableCommand {
     private func measure(_ generator: Generator, depth: Int) throws -> Row {
         let vocabulary = generator.description.configuration.vocabulary
         let attention = try options.attention()
-        let greedy = Segment.Output.sample(SamplingOptions())
+        let greedy = Segment.Output.sample(Drawing())
         let filled = fill.resolved(depth: depth)
         var prefills: [Double] = []
         var decodes: [Double] = []

@@ -1,5 +1,3 @@
-import Core
-
 extension JSONValue {
     /// How deep arrays and objects may nest; deeper text is refused rather than trusted with the stack.
     public static let depthLimit = 128

@@ -1,0 +1,381 @@
+import Core
+import Kernels
+
+/// What is asked of one row of logits.
+enum RowQuestion {
+    /// Draws the token at a position.
+    case draw(Drawing, position: Int, past: PastTokens?)
+    /// How likely a token was, and so many of the most likely ones.
+    case score(TokenID, alternatives: Int)
+
+    /// How many of the most likely tokens are reported, nil where no log-probabilities are.
+    var alternatives: Int? {
+        switch self {
+        case .draw(let drawing, _, _): drawing.options.logprobs
+        case .score(_, let alternatives): alternatives
+        }
+    }
+}
+
+/// One row of logits of which every rank holds a part, on its way to an answer.
+///
+/// All ranks tell one another the same kind of thing about the row, round after round, and all conclude the same from it. What a
+/// round tells is candidates (a rank's best tokens) or sums of the vocabulary's tree; never the logits themselves. The answer is
+/// the one that all logits in one place would give, bit for bit: where the candidates do not reach far enough, more are asked for.
+struct RowDraw {
+    /// A token that may be drawn.
+    private struct Draft {
+        var token: TokenID
+        /// As it is drawn from.
+        var logit: Float
+        /// As the model gave it.
+        var raw: Float
+
+        var candidate: Candidate { Candidate(token: token, logit: logit) }
+    }
+
+    private enum Need {
+        case first
+        case candidates
+        case sums
+        /// The rank whose segments these are goes on alone, down to the token at which their running sum passes the target.
+        case token(of: Int, segments: Range<Int>, target: Double)
+        case nothing
+    }
+
+    private let tree: VocabularyTree
+    private let rank: Int
+    private let drawable: Int
+    private let question: RowQuestion
+    /// The rank's own logits as the model gave them.
+    private let raw: UnsafeBufferPointer<Float>
+    /// The same as they are drawn from, up to the last token that may be drawn; empty when those are the model's.
+    private var changed: [Float] = []
+    private var need = Need.first
+    /// Candidates of each rank in the next round that has any.
+    private var count = 1
+    private var candidates: [Draft] = []
+    /// How many of the candidates are the best of all, whatever was not told.
+    private var certain = 0
+    private var isComplete = false
+    private var sums: WeightTree?
+    private var logSum: Float = 0
+    private var top: [Candidate] = []
+    private var target: Float = 0
+    private(set) var answer: ScoredToken?
+
+    /// A question about a row whose part of rank `rank` is `logits`; tokens from `drawable` on are never drawn.
+    init(
+        _ question: RowQuestion, logits: UnsafeBufferPointer<Float>, rank: Int, tree: VocabularyTree, drawable: Int
+    ) {
+        self.question = question
+        self.tree = tree
+        self.rank = rank
+        self.drawable = drawable
+        raw = logits
+        guard case .draw(let drawing, let position, let past) = question else {
+            count = 0
+            return
+        }
+        let options = drawing.options
+        if options.temperature > 0 {
+            if options.topK > 0 {
+                count = min(options.topK, Self.mostFirst)
+            } else if options.topP < 1 || options.minP > 0 {
+                count = Self.usualFirst
+            }
+        }
+        guard drawing.changesLogits(at: position) else { return }
+        changed = Array(logits.prefix(drawableCount(rank)))
+        let first = tree.shards[rank].lowerBound
+        changed.withUnsafeMutableBufferPointer { drawing.change($0, first: first, past: past, position: position) }
+    }
+
+    /// Candidates of each rank when it is not known how many it takes, and at most when it is.
+    private static let usualFirst = 64
+    private static let mostFirst = 256
+
+    private func drawableCount(_ rank: Int) -> Int {
+        max(0, min(tree.shards[rank].upperBound, drawable) - tree.shards[rank].lowerBound)
+    }
+
+    /// The rank's logits as they are drawn from.
+    private func withLogits<Result>(_ body: (UnsafeBufferPointer<Float>) -> Result) -> Result {
+        changed.isEmpty
+            ? body(UnsafeBufferPointer(rebasing: raw.prefix(drawableCount(rank))))
+            : changed.withUnsafeBufferPointer(body)
+    }
+
+    // MARK: A round
+
+    /// Words that a rank tells in this round.
+    func wordCount(of rank: Int) -> Int {
+        switch need {
+        case .nothing: return 0
+        case .candidates: return min(count, drawableCount(rank)) * 3
+        case .sums: return tree.roots[rank].count * 2
+        case .token(let owner, _, _): return rank == owner ? 3 : 0
+        case .first:
+            let drafts = min(count, drawableCount(rank)) * 3
+            guard let alternatives = question.alternatives else { return drafts }
+            return drafts + min(alternatives, drawableCount(rank)) * 2 + tree.roots[rank].count * 2
+                + (holdsTarget(rank) ? 1 : 0)
+        }
+    }
+
+    private func holdsTarget(_ rank: Int) -> Bool {
+        if case .score(let token, _) = question { tree.shards[rank].contains(Int(token)) } else { false }
+    }
+
+    /// Tells this rank's part.
+    mutating func write(to writer: inout WordWriter) {
+        switch need {
+        case .nothing: break
+        case .candidates: writeCandidates(to: &writer)
+        case .sums: writeSums(to: &writer)
+        case .token(let owner, let segments, let target):
+            if owner == rank { write(pick(segments, target), to: &writer) }
+        case .first:
+            writeCandidates(to: &writer)
+            guard let alternatives = question.alternatives else { return }
+            let first = tree.shards[rank].lowerBound
+            let drawable = drawableCount(rank)
+            let top = topTokens(UnsafeBufferPointer(rebasing: raw.prefix(drawable)), first: first, count: alternatives)
+            for index in 0..<min(alternatives, drawable) {
+                let entry = index < top.count ? top[index] : Candidate(token: -1, logit: 0)
+                writer.put(entry.token)
+                writer.put(entry.logit)
+            }
+            for root in tree.roots[rank] {
+                let sum = logSum(of: root)
+                writer.put(sum.max)
+                writer.put(sum.sum)
+            }
+            if case .score(let token, _) = question, holdsTarget(rank) { writer.put(raw[Int(token) - first]) }
+        }
+    }
+
+    /// Hears all ranks' parts and concludes what is needed next.
+    mutating func read(from readers: inout [WordReader]) {
+        switch need {
+        case .nothing: return
+        case .candidates: readCandidates(from: &readers)
+        case .sums:
+            var sums = WeightTree()
+            for rank in readers.indices {
+                for root in tree.roots[rank] { sums.known[root] = readers[rank].double() }
+            }
+            self.sums = sums
+        case .token(let owner, _, _):
+            return finish(readDraft(from: &readers[owner]))
+        case .first: readFirst(from: &readers)
+        }
+        conclude()
+    }
+
+    private mutating func readFirst(from readers: inout [WordReader]) {
+        readCandidates(from: &readers)
+        guard let alternatives = question.alternatives else { return }
+        var roots: [Range<Int>: ExponentialSum] = [:]
+        for rank in readers.indices {
+            for _ in 0..<min(alternatives, drawableCount(rank)) {
+                let entry = Candidate(token: readers[rank].token(), logit: readers[rank].float())
+                if entry.token >= 0 { top.append(entry) }
+            }
+            for root in tree.roots[rank] {
+                roots[root] = ExponentialSum(max: readers[rank].float(), sum: readers[rank].float())
+            }
+            if holdsTarget(rank) { target = readers[rank].float() }
+        }
+        top.sort(by: Candidate.isBefore)
+        top.removeLast(max(0, top.count - alternatives))
+        let all = VocabularyTree.sum(0..<tree.size, merge: { $0.merged(with: $1) }) { roots[$0] }
+        logSum = (all ?? .empty).logSum
+    }
+
+    // MARK: Candidates
+
+    private func writeCandidates(to writer: inout WordWriter) {
+        let first = tree.shards[rank].lowerBound
+        let best = withLogits { topTokens($0, first: first, count: count) }
+        for index in 0..<min(count, drawableCount(rank)) {
+            guard index < best.count else {
+                write(Draft(token: -1, logit: 0, raw: 0), to: &writer)
+                continue
+            }
+            let entry = best[index]
+            write(Draft(token: entry.token, logit: entry.logit, raw: raw[Int(entry.token) - first]), to: &writer)
+        }
+    }
+
+    private func write(_ draft: Draft, to writer: inout WordWriter) {
+        writer.put(draft.token)
+        writer.put(draft.logit)
+        writer.put(draft.raw)
+    }
+
+    private func readDraft(from reader: inout WordReader) -> Draft {
+        Draft(token: reader.token(), logit: reader.float(), raw: reader.float())
+    }
+
+    private mutating func readCandidates(from readers: inout [WordReader]) {
+        candidates = []
+        var frontier: Candidate?
+        for rank in readers.indices {
+            let told = min(count, drawableCount(rank))
+            let drafts = (0..<told).map { _ in readDraft(from: &readers[rank]) }.filter { $0.token >= 0 }
+            candidates += drafts
+            // A rank that has more: nobody knows what stands behind its last one.
+            if drafts.count == told, told < drawableCount(rank), let last = drafts.last?.candidate {
+                frontier = frontier.map { Candidate.isBefore($0, last) ? $0 : last } ?? last
+            }
+        }
+        candidates.sort { Candidate.isBefore($0.candidate, $1.candidate) }
+        isComplete = frontier == nil
+        certain = candidates.count
+        if let frontier {
+            certain = candidates.firstIndex { Candidate.isBefore(frontier, $0.candidate) } ?? certain
+        }
+    }
+
+    // MARK: Sums
+
+    private func logSum(of root: Range<Int>) -> ExponentialSum {
+        let first = tree.shards[rank].lowerBound
+        guard let base = raw.baseAddress else { return .empty }
+        return VocabularyTree.sum(root, merge: { $0.merged(with: $1) }) { node in
+            guard node.count == 1 else { return nil }
+            let start = node.lowerBound * logitsPerSegment - first
+            return segmentSum(base + start, count: min(logitsPerSegment, raw.count - start))
+        } ?? .empty
+    }
+
+    private var scale: Float {
+        if case .draw(let drawing, _, _) = question { 1 / drawing.options.temperature } else { 1 }
+    }
+
+    private var largest: Float { candidates.first?.logit ?? -.infinity }
+
+    /// The sums of this rank's segments within `root`.
+    private func weights(of root: Range<Int>) -> WeightTree {
+        let first = tree.shards[rank].lowerBound
+        return withLogits { logits in
+            var sums = WeightTree()
+            guard let base = logits.baseAddress else { return sums }
+            for segment in root {
+                let start = segment * logitsPerSegment - first
+                let count = min(logitsPerSegment, logits.count - start)
+                sums.known[segment..<segment + 1] =
+                    count > 0 ? weightSum(base + start, count: count, largest: largest, scale: scale) : 0
+            }
+            return sums
+        }
+    }
+
+    private func writeSums(to writer: inout WordWriter) {
+        for root in tree.roots[rank] { writer.put(weights(of: root).sum(root)) }
+    }
+
+    /// The token of this rank's `segments` at which the running sum of their weights passes `target`.
+    private func pick(_ segments: Range<Int>, _ target: Double) -> Draft {
+        var (node, target) = (segments, target)
+        weights(of: segments).descend(&node, &target) { _ in false }
+        let first = tree.shards[rank].lowerBound
+        let start = node.lowerBound * logitsPerSegment - first
+        return withLogits { logits in
+            let drafts = (start..<min(start + logitsPerSegment, logits.count)).lazy.map {
+                Draft(token: TokenID(first + $0), logit: logits[$0], raw: raw[$0])
+            }
+            return pick(drafts, target) ?? Draft(token: TokenID(first + start), logit: logits[start], raw: raw[start])
+        }
+    }
+
+    /// The first draft at which the running sum of weights passes `target`, or the last that weighs anything.
+    private func pick(_ drafts: some Sequence<Draft>, _ target: Double) -> Draft? {
+        var sum = 0.0
+        var last: Draft?
+        for draft in drafts {
+            let own = weight(draft.logit)
+            guard own > 0 else { continue }
+            last = draft
+            sum += own
+            if sum > target { return draft }
+        }
+        return last
+    }
+
+    private func weight(_ logit: Float) -> Double { Double(exponential((logit - largest) * scale)) }
+
+    // MARK: Conclusions
+
+    private mutating func conclude() {
+        guard case .draw(let drawing, let position, _) = question else {
+            if case .score(let token, _) = question { finish(Draft(token: token, logit: target, raw: target)) }
+            return
+        }
+        let options = drawing.options
+        guard let best = candidates.first else {
+            // Nothing may be drawn: every logit is masked or no number.
+            return finish(Draft(token: 0, logit: -.infinity, raw: -.infinity))
+        }
+        guard options.temperature > 0, scale.isFinite else { return finish(best) }
+        let uniform = Sampler.uniform(seed: options.seed, position: position)
+        let keepsAll = options.topK <= 0 && options.minP <= 0
+        if keepsAll, sums == nil {
+            need = .sums
+            return
+        }
+        if keepsAll, options.topP >= 1, let sums {
+            var node = 0..<tree.size
+            var target = uniform * sums.sum(node)
+            sums.descend(&node, &target) { sums.known[$0] != nil }
+            let owner = tree.roots.firstIndex { $0.contains(node) } ?? 0
+            need = .token(of: owner, segments: node, target: target)
+            return
+        }
+        guard let kept = kept(options) else {
+            need = .candidates
+            count *= 8
+            return
+        }
+        let total = kept.reduce(0.0) { $0 + weight($1.logit) }
+        finish(pick(kept, uniform * total) ?? best)
+    }
+
+    /// The candidates that may be drawn, best first; nil when those that are certain do not reach far enough.
+    private func kept(_ options: SamplingOptions) -> ArraySlice<Draft>? {
+        let lowest = options.minP > 0 ? logarithm(options.minP) : -.infinity
+        let most = options.topK > 0 ? options.topK : .max
+        let wanted = sums.map { $0.sum(0..<tree.size) * Double(options.topP) }
+        var end = 0
+        var sum = 0.0
+        var isEnd = false
+        while end < certain, !isEnd {
+            guard end < most, (candidates[end].logit - largest) * scale >= lowest else {
+                isEnd = true
+                break
+            }
+            sum += weight(candidates[end].logit)
+            end += 1
+            if let wanted, sum >= wanted { isEnd = true }
+        }
+        guard isEnd || end >= most || isComplete else { return nil }
+        guard options.topP < 1, wanted == nil else { return candidates[..<end] }
+        // The fewest of those kept so far.
+        let enough = sum * Double(options.topP)
+        sum = 0
+        for index in 0..<end {
+            sum += weight(candidates[index].logit)
+            if sum >= enough { return candidates[...index] }
+        }
+        return candidates[..<end]
+    }
+
+    private mutating func finish(_ draft: Draft) {
+        need = .nothing
+        let isTold = question.alternatives != nil
+        answer = ScoredToken(
+            TokenLogprob(token: draft.token, logprob: isTold ? draft.raw - logSum : 0),
+            top: top.map { TokenLogprob(token: $0.token, logprob: $0.logit - logSum) })
+    }
+}

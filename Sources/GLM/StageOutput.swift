@@ -1,0 +1,153 @@
+import Core
+import Kernels
+
+/// What the last stage makes of the last layer's output: norm, output matrix, and what each segment asked for.
+extension Stage {
+    /// Rows whose logits are in memory at once: a chunk of a prompt that is scored would need as much as the model.
+    private static let logitRows = 32
+
+    /// The results of the batch, whose rows that go on stand in the residual stream; on rank 0, elsewhere nothing of use.
+    func finish(_ batch: Batch, collective: any Collective) throws -> [SegmentResult] {
+        let wishes = batch.wishes
+        guard !wishes.isEmpty, let norm = weights.finalNorm else { return [] }
+        normalise(rows: wishes.count, norm: norm)
+        var results = batch.parts.map { SegmentResult(sequence: $0.segment.sequence, drawn: nil) }
+        embed(batch, into: &results)
+        var start = 0
+        while start < wishes.count {
+            // The next run of rows whose logits are needed.
+            guard wishes[start].asks != nil || wishes[start].wantsLogits else {
+                start += 1
+                continue
+            }
+            var end = start
+            while end < min(wishes.count, start + Self.logitRows),
+                wishes[end].asks != nil || wishes[end].wantsLogits
+            { end += 1 }
+            try answer(batch, rows: start..<end, into: &results, collective: collective)
+            start = end
+        }
+        return zip(batch.parts, results).compactMap { part, result in
+            part.segment.scoring == nil && result == SegmentResult(sequence: result.sequence, drawn: nil) ? nil : result
+        }
+    }
+
+    /// Computes the logits of a run of rows and answers what was asked of them.
+    private func answer(
+        _ batch: Batch, rows: Range<Int>, into results: inout [SegmentResult], collective: any Collective
+    ) throws {
+        let own = slice.vocabulary.count
+        if logits.count < rows.count * own { logits = [Float](repeating: 0, count: rows.count * own) }
+        try logits.withUnsafeMutableBufferPointer { buffer in
+            if let output = weights.output, let base = buffer.baseAddress {
+                multiply(
+                    [Product(matrix: output, output: base, stride: own)],
+                    input: scratch.normed + rows.lowerBound * configuration.hidden, rows: rows.count)
+            }
+            let lines = rows.indices.map { index in
+                UnsafeBufferPointer(
+                    rebasing: buffer[(index - rows.lowerBound) * own..<(index - rows.lowerBound + 1) * own])
+            }
+            try answerQuestions(batch, rows: rows, lines: lines, into: &results, collective: collective)
+            guard rows.contains(where: { batch.wishes[$0].wantsLogits }) else { return }
+            try gather(
+                batch, rows: rows, own: UnsafeBufferPointer(rebasing: buffer[..<(rows.count * own)]), into: &results,
+                collective: collective)
+        }
+    }
+
+    /// Draws tokens, and scores those that were asked about.
+    private func answerQuestions(
+        _ batch: Batch, rows: Range<Int>, lines: [UnsafeBufferPointer<Float>], into results: inout [SegmentResult],
+        collective: any Collective
+    ) throws {
+        var asked: [Int] = []
+        var questions: [RowQuestion] = []
+        for row in rows {
+            let wish = batch.wishes[row]
+            switch wish.asks {
+            case nil: continue
+            case .score(let token, let alternatives): questions.append(.score(token, alternatives: alternatives))
+            case .draw(let drawing):
+                let segment = batch.parts[wish.part].segment
+                let position = batch.positions[wish.row] + 1
+                questions.append(
+                    .draw(drawing, position: position, past: past(of: segment, drawing, before: position)))
+            }
+            asked.append(row)
+        }
+        guard !questions.isEmpty else { return }
+        guard let vocabulary else {
+            throw Problem.failed("the vocabulary is divided within a segment of \(logitsPerSegment) tokens")
+        }
+        let sampler = Sampler(tree: vocabulary, rank: slice.rank, drawable: drawableTokens)
+        let answers = try sampler.answers(
+            questions, logits: asked.map { lines[$0 - rows.lowerBound] }, collective: collective)
+        for (row, answer) in zip(asked, answers) {
+            let wish = batch.wishes[row]
+            if case .score = wish.asks {
+                results[wish.part].scored.append(answer)
+            } else {
+                results[wish.part].drawn = answer.token
+                results[wish.part].top = answer.top
+            }
+        }
+    }
+
+    /// What stands before `position`, the place behind the segment's last token, where penalties look at it.
+    private func past(of segment: Segment, _ drawing: Drawing, before position: Int) -> PastTokens? {
+        guard drawing.options.hasPenalties else { return nil }
+        if let past = drawing.past {
+            pasts[segment.sequence] = PastTokens(past, promptTokens: drawing.promptTokens)
+        } else {
+            pasts[segment.sequence]?.cut(at: segment.start)
+            for token in segment.tokens { pasts[segment.sequence]?.add(token) }
+        }
+        return pasts[segment.sequence]
+    }
+
+    /// Puts the ranks' parts of the rows together, for those who want all logits.
+    private func gather(
+        _ batch: Batch, rows: Range<Int>, own: UnsafeBufferPointer<Float>, into results: inout [SegmentResult],
+        collective: any Collective
+    ) throws {
+        let others = try collective.gather(own)
+        guard slice.rank == 0 else { return }
+        guard others.count == slice.rankCount - 1 else {
+            throw Problem.failed("expected the logits of \(slice.rankCount - 1) other ranks, got \(others.count)")
+        }
+        for (line, row) in rows.enumerated() where batch.wishes[row].wantsLogits {
+            for (shard, run) in zip([own] + others, slice.vocabularyByRank) {
+                results[batch.wishes[row].part].logits += shard[line * run.count..<(line + 1) * run.count]
+            }
+        }
+    }
+
+    /// Adds up the outputs of sequences whose mean is wanted, token by token, and gives the embeddings that are complete.
+    private func embed(_ batch: Batch, into results: inout [SegmentResult]) {
+        guard slice.rank == 0 else { return }
+        let hidden = configuration.hidden
+        for (index, wish) in batch.wishes.enumerated() where wish.isEmbedded {
+            let part = batch.parts[wish.part]
+            let output = UnsafeBufferPointer(start: scratch.normed + index * hidden, count: hidden)
+            let sequence = part.segment.sequence
+            guard case .embed(.mean, let goesOn) = part.segment.output else {
+                results[wish.part].embedding = Array(output)
+                continue
+            }
+            if batch.positions[wish.row] == 0 { means[sequence] = ([Double](repeating: 0, count: hidden), 0) }
+            means[sequence]?.tokens += 1
+            for (column, value) in output.enumerated() { means[sequence]?.sum[column] += Double(value) }
+            guard !goesOn, wish.row == part.rows.upperBound - 1, let mean = means.removeValue(forKey: sequence) else {
+                continue
+            }
+            results[wish.part].embedding = mean.sum.map { Float($0 / Double(mean.tokens)) }
+        }
+    }
+
+    /// A sequence is over: what was known of its tokens goes.
+    func forget(_ sequence: SequenceID) {
+        pasts[sequence] = nil
+        means[sequence] = nil
+    }
+}

@@ -1,0 +1,51 @@
+import CWire
+import Core
+
+/// Grammars, and the masks that come of them.
+extension Decoder {
+    /// A grammar of some alternatives, or nil where there are none.
+    func grammar(
+        _ list: UnsafeMutablePointer<UnsafeMutablePointer<Wire__GrammarAlternative>?>?, count listed: Int
+    ) throws -> AnswerGrammar? {
+        guard let list, listed > 0 else { return nil }
+        var alternatives: [AnswerGrammar.Alternative] = []
+        for index in 0..<(try count(UInt64(listed), most: 1 << 16)) {
+            let alternative = try the(list[index])
+            alternatives.append(
+                AnswerGrammar.Alternative(
+                    lead: try text(alternative.lead),
+                    notation: try ours(alternative.notation, in: AnswerGrammar.Notation.wire, what: "notation"),
+                    rule: try text(alternative.rule)))
+        }
+        return AnswerGrammar(alternatives)
+    }
+
+    mutating func masks(_ segment: Wire__Segment) throws -> [TokenMask] {
+        var masks: [TokenMask] = []
+        for index in 0..<(try count(UInt64(segment.n_masks), most: 1 << 16)) {
+            masks.append(try mask(the(segment.masks[index])))
+        }
+        return masks
+    }
+
+    private mutating func mask(_ mask: Wire__Mask) throws -> TokenMask {
+        let size = try count(mask.count, most: 1 << 24)
+        let bits = try bytes(mask.bits)
+        let permitted = try tokens(mask.permitted)
+        guard bits.isEmpty else {
+            let words = (0..<bits.count / 8).map { word in
+                (0..<8).reduce(UInt64(0)) { $0 | UInt64(bits[word * 8 + $1]) << UInt64(8 * $1) }
+            }
+            guard bits.count % 8 == 0, let found = TokenMask(count: size, words: words) else {
+                throw Problem.invalid("message: \(bits.count) bytes are no mask of \(size) tokens")
+            }
+            return found
+        }
+        var found = TokenMask(count: size)
+        for token in permitted {
+            guard token < size else { throw Problem.invalid("message: a mask permits token \(token) of \(size)") }
+            found.permit(token)
+        }
+        return found
+    }
+}

@@ -1,0 +1,98 @@
+import Checkpoint
+import Core
+import Testing
+import Tokenization
+
+@testable import Coordinator
+
+/// Answers of a real model that has learnt nothing, held to a form, on clusters of several shapes.
+@Suite("Grammars", .serialized)
+struct GrammarTests {
+    /// A small model with a tokenizer.
+    private static let model =
+        #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
+        .joined(separator: "/") + "/Golden/glm-hf-f32"
+
+    private static let schema = ##"""
+        {"type":"object","properties":{"name":{"type":"string","maxLength":6},"age":{"type":"integer","minimum":18,"maximum":99},
+        "tags":{"type":"array","items":{"enum":["a","bé"]},"maxItems":3},"next":{"anyOf":[{"$ref":"#"},{"type":"null"}]}},
+        "required":["name","age","next"],"additionalProperties":false}
+        """##
+
+    private func answer(
+        _ cluster: TestCluster, _ grammar: AnswerGrammar, seed: UInt64 = 0, temperature: Float = 1,
+        ignoring: Bool = false,
+        minTokens: Int = 0, tokens: Int = 400
+    ) async throws -> (text: String, tokens: [TokenID], finish: FinishReason?) {
+        let request = JobRequest(
+            prompt: [1, 2, 3],
+            options: GenerationOptions(
+                sampling: SamplingOptions(temperature: temperature, seed: seed), maxTokens: tokens,
+                ignoresEndOfSequence: ignoring, minTokens: minTokens, grammar: grammar), endsWithClient: false)
+        let (id, stream) = try await cluster.coordinator.submit(request)
+        for await event in stream { if case .failed(let problem) = event { throw problem } }
+        let state = try await cluster.coordinator.job(id)
+        return (state.text, state.tokens, state.finish)
+    }
+
+    private func with<Result>(
+        _ layout: String, _ body: (TestCluster) async throws -> Result
+    ) async throws -> Result {
+        try await TestCluster.with(
+            layout: layout, model: Self.model, tokenizer: try Tokenizer(folder: Self.model), body)
+    }
+
+    @Test("answers conform, and are the same on every layout")
+    func conforms() async throws {
+        let grammar = AnswerGrammar(.jsonSchema, Self.schema)
+        var expected: [String] = []
+        for layout in ["1x1", "2x1", "1x2"] {
+            let texts = try await with(layout) { cluster in
+                var texts: [String] = []
+                for seed in 0..<6 as Range<UInt64> {
+                    let (text, _, finish) = try await answer(cluster, grammar, seed: seed, ignoring: seed % 2 == 1)
+                    texts.append(text)
+                    guard finish == .stop else { continue }
+                    let value = try JSONValue(parsing: text, source: text)
+                    #expect((18...99).contains(value["age"]?.integer ?? 0), "\(text)")
+                    #expect((value["name"]?.string?.unicodeScalars.count ?? 9) <= 6, "\(text)")
+                    #expect(value["next"] != nil, "\(text)")
+                }
+                return texts
+            }
+            #expect(texts.contains { $0.hasSuffix("}") })
+            if expected.isEmpty { expected = texts } else { #expect(texts == expected) }
+        }
+    }
+
+    @Test("an answer ends by itself where nothing can follow, and not before it may")
+    func ends() async throws {
+        try await with("1x2") { cluster in
+            let choice = AnswerGrammar.choice(of: ["ja", "nein"])
+            for seed in 0..<4 as Range<UInt64> {
+                let (text, _, finish) = try await answer(cluster, choice, seed: seed, minTokens: 200)
+                #expect(["ja", "nein"].contains(text) && finish == .stop)
+            }
+            let (digits, _, finish) = try await answer(cluster, AnswerGrammar(.regex, "[0-9]{3,}"), tokens: 5)
+            #expect(digits.count >= 3 && digits.allSatisfy(\.isNumber) && (finish == .length || finish == .stop))
+            // What may end and go on goes on where its end is held back.
+            let held = try await answer(cluster, AnswerGrammar(.regex, "[xy]*"), minTokens: 7, tokens: 9)
+            #expect(held.tokens.count >= 7 && held.text.allSatisfy { $0 == "x" || $0 == "y" })
+        }
+    }
+
+    @Test("a grammar that cannot be obeyed is refused")
+    func refused() async throws {
+        try await with("1x1") { cluster in
+            for grammar in [
+                AnswerGrammar(.regex, "("), AnswerGrammar(.jsonSchema, #"{"not":{}}"#), AnswerGrammar([]),
+            ] {
+                await #expect(throws: Problem.self) { _ = try await answer(cluster, grammar) }
+            }
+            #expect(await cluster.coordinator.jobs().isEmpty)
+        }
+        try await TestCluster.with(layout: "1x1") { cluster in
+            await #expect(throws: Problem.self) { _ = try await answer(cluster, .jsonObject) }
+        }
+    }
+}
