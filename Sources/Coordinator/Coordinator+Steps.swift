@@ -25,9 +25,12 @@ extension Coordinator {
         guard let plan = assembly.plan, !isTakingOver else { return }
         scheduler?.change(router.takeChanges())
         while let next = scheduler?.next() {
-            let (step, stuck) = masked(next)
+            let (formed, stuck) = masked(next)
+            var step = formed
+            step.requests = requests(openedBy: step)
             let frames = Message.step(step).encode()
             sentAt[step.number] = clock.now
+            history.sent(step, at: now)
             for place in plan.allPlaces {
                 guard let contact = members[place.worker]?.contact else { continue }
                 servers[contact.server].send(to: contact.peer, frames)
@@ -44,8 +47,10 @@ extension Coordinator {
         guard assembly.phase == .active, let plan = assembly.plan, done.epoch == plan.epoch else { return }
         let now = clock.now
         members[worker]?.trace.add(computed: .microseconds(done.computeMicroseconds), at: now - start)
+        if let place = plan.place(of: worker) { history.done(worker, at: place.slice, done, now: now - start) }
         guard plan.places.last?.first?.worker == worker else { return }
         let took = sentAt.removeValue(forKey: done.number).map { now - $0 } ?? .zero
+        history.finished(done.epoch, done.number, at: now - start)
         do {
             try check(done.results)
             let finished = try scheduler?.finished(done.number, results: done.results, took: took) ?? []
@@ -56,6 +61,18 @@ extension Coordinator {
         }
         prepared()
         pump()
+    }
+
+    /// The requests that the sequences which a step opens answer, for the workers' log lines.
+    private func requests(openedBy step: Step) -> [SequenceID: String] {
+        var requests: [SequenceID: String] = [:]
+        for case .open(let sequence, _, _) in step.changes {
+            guard let id = table.job(of: sequence), let name = table[id]?.request.requestID, !name.isEmpty else {
+                continue
+            }
+            requests[sequence] = name
+        }
+        return requests
     }
 
     private func hearWorkerFailure(_ worker: WorkerID, epoch: UInt32, _ problem: Problem) {

@@ -8,13 +8,19 @@ public struct Step: Hashable, Sendable {
     public var changes: [KVChange]
     /// What is computed, in this order.
     public var segments: [Segment]
+    /// Of sequences that the step opens, the requests that they answer: for log lines.
+    public var requests: [SequenceID: String]
 
     /// A step.
-    public init(number: UInt64, epoch: UInt32, changes: [KVChange] = [], segments: [Segment]) {
+    public init(
+        number: UInt64, epoch: UInt32, changes: [KVChange] = [], segments: [Segment],
+        requests: [SequenceID: String] = [:]
+    ) {
         self.number = number
         self.epoch = epoch
         self.changes = changes
         self.segments = segments
+        self.requests = requests
     }
 
     /// Tokens in all segments.

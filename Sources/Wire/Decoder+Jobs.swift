@@ -14,7 +14,8 @@ extension Decoder {
     mutating func jobRequest(_ request: Wire__JobRequest) throws -> JobRequest {
         JobRequest(
             prompt: try tokens(request.prompt), options: try generation(the(request.options)),
-            endsWithClient: request.ends_with_client != 0, owner: try name(request.owner), tag: try name(request.tag))
+            endsWithClient: request.ends_with_client != 0, owner: try name(request.owner), tag: try name(request.tag),
+            requestID: try name(request.request_id))
     }
 
     private func generation(_ options: Wire__GenerationOptions) throws -> GenerationOptions {
@@ -131,6 +132,6 @@ extension Decoder {
             nextLayout: try status.next_layout.map { try layout($0.pointee) }, epoch: status.epoch,
             state: try text(status.state),
             members: members, queuedJobs: try count(status.queued_jobs), runningJobs: try count(status.running_jobs),
-            steps: status.steps)
+            steps: status.steps, totals: try status.totals.map { try totals($0.pointee) } ?? ClusterTotals())
     }
 }

@@ -55,7 +55,8 @@ extension Decoder {
         return StepDone(
             epoch: done.epoch, number: done.number, results: results,
             computeMicroseconds: try count(done.compute_microseconds),
-            waitMicroseconds: try count(done.wait_microseconds))
+            waitMicroseconds: try count(done.wait_microseconds),
+            inputWaitMicroseconds: try count(done.input_wait_microseconds))
     }
 
     func workerHeartbeat(_ beat: Wire__WorkerHeartbeat) throws -> WorkerHeartbeat {
@@ -179,6 +180,12 @@ extension Decoder {
         }
         var changes: [KVChange] = []
         for i in 0..<step.n_changes { changes.append(try change(the(step.changes[i]))) }
-        return Step(number: step.number, epoch: step.epoch, changes: changes, segments: segments)
+        var requests: [SequenceID: String] = [:]
+        for i in 0..<step.n_requests {
+            let entry = try the(step.requests[i])
+            requests[SequenceID(entry.sequence)] = try name(entry.request)
+        }
+        return Step(
+            number: step.number, epoch: step.epoch, changes: changes, segments: segments, requests: requests)
     }
 }

@@ -26,6 +26,7 @@ extension Encoder {
         made.pointee.ends_with_client = request.endsWithClient ? 1 : 0
         made.pointee.owner = arena.place(text: request.owner)
         made.pointee.tag = arena.place(text: request.tag)
+        made.pointee.request_id = arena.place(text: request.requestID)
         return made
     }
 
@@ -177,6 +178,7 @@ extension Encoder {
         made.pointee.queued_jobs = UInt64(clamping: status.queuedJobs)
         made.pointee.running_jobs = UInt64(clamping: status.runningJobs)
         made.pointee.steps = status.steps
+        made.pointee.totals = totals(status.totals)
         return made
     }
 }

@@ -3,6 +3,7 @@ import Checkpoint
 import Coordinator
 import Core
 import Glibc
+import Telemetry
 import Tokenization
 import Transport
 
@@ -45,7 +46,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 weightType: try serving.weightType(settings), kvType: try serving.kvType(settings),
                 kvTokens: try serving.kvTokens(settings), scalesItself: try serving.scalesItself(settings),
                 chunk: try serving.chunk(settings), store: kept.path(settings),
-                retention: try kept.retention(settings), longestQueue: try kept.longestQueue(settings)
+                retention: try kept.retention(settings), longestQueue: try kept.longestQueue(settings),
+                record: Telemetry.records(of: "coordinator")
             ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
         // Workers hear that the cluster ends: the words need a moment to leave.
