@@ -45,8 +45,15 @@ func tests(_ name: String, _ doors: [String], packages: [Target.Dependency] = []
 
 let package = Package(
     name: "glm",
+    products: [.executable(name: "glm", targets: ["glm"])],
     dependencies: [
-        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         // C
@@ -73,6 +80,8 @@ let package = Package(
         room("Cluster", ["Core"]),
         room("Scheduler", ["Core"]),
         room("Router", ["Core"], packages: [.product(name: "HeapModule", package: "swift-collections")]),
+        // services
+        room("Telemetry", packages: [.product(name: "Logging", package: "swift-log")]),
         // roles
         room("Worker", ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"]),
         room(
@@ -81,12 +90,40 @@ let package = Package(
                 "Core", "Threads", "Cluster", "Scheduler", "Router", "Checkpoint", "GLM", "KVCache", "Tokenization",
                 "Wire", "Transport",
             ]),
+        room(
+            "Gateway", ["Core", "Tokenization", "Wire", "Transport"],
+            packages: [.product(name: "Hummingbird", package: "hummingbird")]),
+        // roof
+        .executableTarget(
+            name: "glm",
+            dependencies: [
+                "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
+                "Telemetry",
+                "Worker", "Coordinator", "Gateway",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            swiftSettings: house),
         // tests
+        tests("KernelsTests", ["Kernels", "Core"]),
         tests("GLMTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
+        tests("HouseTests", []),
+        tests("ProcessTests", ["glm", "CZeroMQ"]),
+        tests("ThreadsTests", ["Threads"]),
+        tests("TelemetryTests", ["Telemetry"], packages: [.product(name: "Logging", package: "swift-log")]),
+        tests("TransportTests", ["Core", "Threads", "Transport"]),
         tests("WireTests", ["Core", "Wire"]),
+        tests("GatewayTests", ["Core", "Tokenization", "Gateway"]),
+        tests("ClusterTests", ["Core", "Cluster"]),
         tests("SchedulerTests", ["Core", "Scheduler"]),
         tests("KVCacheTests", ["Core", "Threads", "KVCache"]),
         tests("RouterTests", ["Core", "Router", "KVCache"]),
+        tests("TokenizationTests", ["Core", "Tokenization"]),
+        tests("CheckpointTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
         tests(
             "CoordinatorTests",
             ["Core", "Threads", "Checkpoint", "GLM", "Tokenization", "Transport", "Wire", "Worker", "Coordinator"]),
