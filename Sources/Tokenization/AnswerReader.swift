@@ -1,3 +1,5 @@
+public import Core
+
 /// What an answer says, piece by piece.
 public enum AnswerPart: Hashable, Sendable {
     /// Text for whoever asked.

@@ -1,4 +1,4 @@
-import Core
+public import Core
 
 /// One message of a conversation, in the roles of the OpenAI interface and of GLM.
 public struct ChatMessage: Hashable, Sendable {

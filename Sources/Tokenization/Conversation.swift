@@ -1,4 +1,4 @@
-import Core
+public import Core
 
 /// Messages and the tools that go with them, as a file or a request gives them.
 public struct Conversation: Hashable, Sendable {

@@ -1,3 +1,5 @@
+import Core
+
 /// The names that make a line the head of a call, and how a call looks: `NAME`, a newline, an object in JSON.
 struct OfferedTools: Sendable {
     /// What a text begins with.

@@ -91,7 +91,7 @@ struct GrammarTests {
             }
             #expect(await cluster.coordinator.jobs().isEmpty)
         }
-        try await TestCluster.with(layout: "1x1") { cluster in
+        _ = try await TestCluster.with(layout: "1x1") { cluster in
             await #expect(throws: Problem.self) { _ = try await answer(cluster, .jsonObject) }
         }
     }

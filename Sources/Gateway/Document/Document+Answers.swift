@@ -1,4 +1,4 @@
-import Tokenization
+import Core
 
 /// What the routes that generate answer.
 extension Document {

@@ -1,4 +1,4 @@
-import Tokenization
+import Core
 
 /// The routes that say what there is, and those for jobs and for operators.
 extension Document {

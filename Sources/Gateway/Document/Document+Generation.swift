@@ -1,4 +1,4 @@
-import Tokenization
+import Core
 
 /// The routes that generate, embed and count, with their requests.
 extension Document {

@@ -1,5 +1,5 @@
+import Core
 import Hummingbird
-import Tokenization
 
 /// The OpenAPI document of the gateway, which is served at `/openapi.json`.
 enum Document {

@@ -1,4 +1,4 @@
-import Tokenization
+import Core
 
 /// Short ways to write JSON schemas, as OpenAPI 3.1 has them.
 ///
