@@ -11,13 +11,13 @@ extension Coordinator {
             answer(contact, request) {
                 let id = try accept(wanted)
                 if wanted.endsWithClient, table[id]?.isOver == false { owners[id] = contact }
-                send(contact, .accepted(request: request, id))
-                try listen(to: id, .gateway(contact, request: request))
+                try accepted(id, .gateway(contact, request: request))
                 return nil
             }
         case .events(let request, let id):
             answer(contact, request) {
-                try listen(to: id, .gateway(contact, request: request))
+                try claim(id, for: contact)
+                try accepted(id, .gateway(contact, request: request))
                 return nil
             }
         case .cancel(let request, let id):
@@ -37,7 +37,9 @@ extension Coordinator {
                 try drain(worker)
                 return .done(request: request)
             }
+        case .steps(let request): send(contact, .stepsAre(request: request, steps()))
         case .status(let request): send(contact, .statusIs(request: request, status()))
+        case .keys, .keep, .record, .records, .forget: hearStore(contact, message)
         default: break
         }
     }

@@ -7,7 +7,7 @@ import Scheduler
 import Wire
 
 /// Who hears a job's events.
-enum Listener {
+enum Listener: Sendable {
     case stream(AsyncStream<JobEvent>.Continuation)
     case gateway(Contact, request: UInt64)
 }
@@ -21,8 +21,9 @@ extension Coordinator: ClusterService {
     }
 
     /// Accepts a job, or throws; its events follow.
-    public func submit(_ request: JobRequest) throws -> (JobID, AsyncStream<JobEvent>) {
+    public func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>) {
         let id = try accept(request)
+        try await isWritten(id)
         return (id, try events(of: id))
     }
 
@@ -42,12 +43,15 @@ extension Coordinator: ClusterService {
     }
 
     /// Every job that is remembered, newest first.
-    public func jobs() -> [JobState] { table.all.map(\.state) }
+    public func jobs() -> [JobState] {
+        let forecast = forecast()
+        return table.all.map { forecast.completed($0.state) }
+    }
 
     /// One job.
     public func job(_ id: JobID) throws -> JobState {
         guard let job = table[id] else { throw Self.unknown(id) }
-        return job.state
+        return job.state.phase == .queued ? forecast().completed(job.state) : job.state
     }
 
     /// The cluster as it is now.
@@ -78,8 +82,12 @@ extension Coordinator: ClusterService {
         return ClusterStatus(
             model: card.name, digest: card.digest, layout: plan?.layout, nextLayout: assembly.next?.layout,
             epoch: plan?.epoch ?? assembly.epoch, state: stateInWords,
-            members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0)
+            members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0,
+            totals: table.totals)
     }
+
+    /// The last steps, oldest first.
+    public func steps() -> [StepRecord] { history.records }
 
     /// Whether jobs run now; throws when workers are here that cannot serve the model.
     public func isReady() throws -> Bool {
@@ -93,8 +101,10 @@ extension Coordinator: ClusterService {
         guard assembly.phase == .active, let capacity = router.capacity else {
             throw Problem.unavailable("the cluster is not ready: \(stateInWords)")
         }
+        if !request.tag.isEmpty, let known = table.job(tagged: request.tag) { return known }
         try configuration.check(prompt: request.prompt)
         try request.options.check(vocabulary: card.vocabularySize)
+        try checkRoom(for: request)
         let promptTokens = request.prompt.count
         let room = configuration.contextLength - promptTokens
         // An answer without a limit may fill the context, but of the KV cache it reserves a quarter: others run beside it.
@@ -103,14 +113,16 @@ extension Coordinator: ClusterService {
         let sequence = nextSequence()
         let id = table.nextID()
         let now = clock.now
-        var job = Job(
+        let job = Job(
             id, sequence: sequence, request: request, limit: limit, stopTokens: Set(configuration.stopTokens),
             tokenizer: settings.tokenizer, form: try form(request.options),
             attentionRatio: attentionRatio(request.options.attention),
             accepted: Self.secondsSince1970(), now: now)
         guard limit > 0 || request.options.isReading else {
-            job.finish(.length)
             table.add(job)
+            record("job accepted", of: job)
+            writeDown(job)
+            update(id) { $0.finish(.length) }
             return id
         }
         let admitted: [Router.Admission]
@@ -124,12 +136,14 @@ extension Coordinator: ClusterService {
             waitingForRoom.append((sequence, promptTokens + limit))
         }
         table.add(job)
+        record("job accepted", of: job)
+        writeDown(job)
         begin(admitted)
         return id
     }
 
     /// Work of one (query, key) pair against that of one token's products: what makes long prompts slower.
-    private func attentionRatio(_ attention: AttentionMode) -> Double {
+    func attentionRatio(_ attention: AttentionMode) -> Double {
         let c = configuration
         let linear = c.hidden * c.headDim * (2 * c.heads + 2 * c.kvHeads) + 3 * c.hidden * c.ffn
         // Sparse attention takes about an eighth of the pairs' work: what it attends to, and the choice.
@@ -139,6 +153,7 @@ extension Coordinator: ClusterService {
     /// Replays a job's events to `listener` and tells it those that follow.
     func listen(to id: JobID, _ listener: Listener) throws {
         guard let job = table[id] else { throw Self.unknown(id) }
+        guard !job.isArchived else { return replay(id, to: listener) }
         publish(id, first: 0, job.events, to: [listener], isOver: job.isOver)
         if !job.isOver { listeners[id, default: []].append(listener) }
     }
@@ -146,36 +161,46 @@ extension Coordinator: ClusterService {
     /// Changes a job and tells those who listen what happened.
     @discardableResult
     func update<Result>(_ id: JobID, _ change: (inout Job) -> Result) -> Result? {
-        guard let (result, first, events) = table.update(id, change) else { return nil }
+        let seconds = Self.secondsSince1970()
+        let wasOver = table[id]?.isOver ?? true
+        let changed = table.update(id) { job in
+            defer { job.noteEnd(seconds) }
+            return change(&job)
+        }
+        guard let (result, first, events) = changed else { return nil }
         let isOver = table[id]?.isOver ?? true
+        if !wasOver { journal(id, first: first, events) }
         publish(id, first: first, events, to: listeners[id] ?? [], isOver: isOver)
         if isOver {
+            if !events.isEmpty, let job = table[id] { record("job ended", of: job) }
             listeners[id] = nil
             owners[id] = nil
         }
         return result
     }
 
-    private func publish(_ id: JobID, first: Int, _ events: [JobEvent], to listeners: [Listener], isOver: Bool) {
+    func publish(_ id: JobID, first: Int, _ events: [JobEvent], to listeners: [Listener], isOver: Bool) {
         for listener in listeners {
             switch listener {
             case .stream(let continuation):
                 for event in events { continuation.yield(event) }
                 if isOver { continuation.finish() }
             case .gateway(let contact, let request):
-                for (index, event) in events.enumerated() {
-                    send(contact, .event(request: request, id, number: UInt64(first + index), event))
+                var number = UInt64(first)
+                for event in events {
+                    send(contact, .event(request: request, id, number: number, event))
+                    if event.isNumbered { number += 1 }
                 }
                 if isOver { send(contact, .eventsEnd(request: request, id)) }
             }
         }
     }
 
-    private static func unknown(_ job: JobID) -> Problem {
+    static func unknown(_ job: JobID) -> Problem {
         .notFound("there is no job \(job), or it was forgotten; see glm jobs")
     }
 
-    private static func secondsSince1970() -> Double {
+    static func secondsSince1970() -> Double {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         return Double(now.tv_sec) + Double(now.tv_nsec) * 1e-9

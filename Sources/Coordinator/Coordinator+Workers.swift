@@ -107,6 +107,7 @@ extension Coordinator {
             remove(worker, because: "said nothing for \(Membership.patience) heartbeats")
         }
         for worker in members.keys.sorted() { tell(worker, .heartbeat) }
+        tidyJobs()
     }
 
     func act(_ actions: [Assembly.Action]) {

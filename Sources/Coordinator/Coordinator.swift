@@ -3,6 +3,7 @@ import Cluster
 import Core
 import GLM
 import Glibc
+import JobStore
 import KVCache
 import Router
 import Scheduler
@@ -20,6 +21,8 @@ public actor Coordinator {
     enum Event: Sendable {
         case server(Int, Server.Event)
         case tick
+        /// A job is on the disk, or cannot be.
+        case written(JobID, Problem?)
     }
 
     /// Jobs that are remembered.
@@ -51,7 +54,22 @@ public actor Coordinator {
     /// Sequences whose pages are being read from disk: who has not answered yet, and the fewest pages that came back.
     var restoring: [SequenceID: (waiting: Set<WorkerID>, pages: Int)] = [:]
     var scheduler: Scheduler?
-    var table = JobTable(remembered: rememberedJobs, events: rememberedEvents)
+    var table: JobTable
+    /// The journal, the keys and what gateways keep, when there is one.
+    let store: JobStore?
+    /// What an earlier coordinator left, until it is taken up.
+    var found: FoundJobs?
+    /// Jobs that are not on the disk yet, and who waits for that.
+    var unwritten: [JobID: [Acceptance]] = [:]
+    /// Until when gateways may ask for the answers that an earlier coordinator owed them.
+    var claimsEnd: Duration?
+    /// What each API key uses.
+    var meters: [String: KeyMeter] = [:]
+    /// The API keys by id, as they were when they were last looked at.
+    var knownKeys: [String: APIKey] = [:]
+    /// Why the keys could not be looked at, when that was said last.
+    var keyTrouble: Problem?
+    var ticks = 0
     var listeners: [JobID: [Listener]] = [:]
     var owners: [JobID: Contact] = [:]
     var logitRuns: [LogitRun] = []
@@ -60,6 +78,7 @@ public actor Coordinator {
     var sequenceNumber: UInt64 = 0
     /// When the steps that are on their way were sent.
     var sentAt: [UInt64: ContinuousClock.Instant] = [:]
+    var history = StepHistory()
     var lastProblem: Problem?
     /// Who holds its slice of the next plan.
     var nextReady: [WorkerID: Ready] = [:]
@@ -103,13 +122,19 @@ public actor Coordinator {
         // K and V depend on the weights as they are held, too.
         let held = "\(description.digest) \(settings.weightType?.name ?? "as stored")"
         router = Router(
-            root: PageHash.root(digest: held, type: kvType),
+            longestQueue: .max, root: PageHash.root(digest: held, type: kvType),
             sparseRoot: PageHash.root(digest: held, type: kvType, attention: .sparse), hash: PageHash.key)
+        let log = settings.log
+        store = try settings.store.map { try JobStore(path: $0, served: "\(held) \(kvType.name)", log: log) }
+        table = JobTable(
+            remembered: Self.rememberedJobs, events: Self.rememberedEvents, first: store?.firstNumber ?? 1)
+        found = try store?.found(
+            most: Self.rememberedJobs, mostTokens: Self.rememberedEvents,
+            since: Self.secondsSince1970() - settings.retention / .seconds(1))
         assembly = try Assembly(
             layout: settings.layout, expected: settings.workers, needs: needs,
             epoch: UInt32(truncatingIfNeeded: time(nil)))
         membership = Membership(interval: settings.heartbeat)
-        let log = settings.log
         let context = try Context(security: settings.security) { log($0) }
         let (events, sink) = AsyncStream.makeStream(of: Event.self)
         servers = try settings.endpoints.enumerated().map { index, endpoint in
@@ -130,6 +155,7 @@ public actor Coordinator {
 
     /// Serves until `stop`, or until the task is cancelled.
     public func run() async {
+        takeUpJobs()
         say("coordinator: serving \(card.name) at \(endpoints.joined(separator: ", ")); \(stateInWords)")
         let (sink, interval) = (sink, settings.heartbeat)
         let ticker = Task {
@@ -144,23 +170,32 @@ public actor Coordinator {
             case .server(let index, .message(let peer, let frames)): hear(Contact(server: index, peer: peer), frames)
             case .server(let index, .unreachable(let peer, _)): lost(Contact(server: index, peer: peer))
             case .server(_, .refused(let reason)): say("coordinator: \(reason)")
+            case .written(let job, let problem): written(job, problem)
             }
         }
         ticker.cancel()
         end()
     }
 
-    /// Ends the cluster: workers are told to end, jobs that run fail.
+    /// Ends the cluster: workers are told to end; jobs that run fail, or wait for the next coordinator where there is a store.
     public func stop() { sink.finish() }
 
     private func end() {
         for worker in members.keys.sorted() { tell(worker, .shutdown) }
         let problem = Problem.unavailable("the coordinator was stopped")
-        for job in table.all where !job.isOver { update(job.id) { $0.fail(problem) } }
+        if store == nil {
+            for job in table.all where !job.isOver { update(job.id) { $0.fail(problem) } }
+        } else {
+            leaveJobs()
+        }
         failLogits(problem)
         pieces.stop()
         for server in servers { server.close() }
+        store?.close()
     }
+
+    /// Has `event` handled after what is being handled now; from any thread.
+    nonisolated func later(_ event: Event) { sink.yield(event) }
 
     private func hear(_ contact: Contact, _ frames: [[UInt8]]) {
         let message: Message

@@ -34,8 +34,16 @@ public struct CoordinatorSettings: Sendable {
     public var latency: Duration
     /// Time between heartbeats; a worker that misses three is out.
     public var heartbeat: Duration
+    /// The file of the journal, the API keys and what gateways keep, or nil to keep jobs in memory only.
+    public var store: String?
+    /// How long the answers of jobs that are over are remembered.
+    public var retention: Duration
+    /// How many jobs may wait.
+    public var longestQueue: Int
     /// What it says while it runs, a line at a time.
     public var log: @Sendable (String) -> Void
+    /// What it writes down about jobs: what happened, and the facts by name.
+    public var record: @Sendable (String, [(String, String)]) -> Void
 
     /// Settings.
     public init(
@@ -44,6 +52,8 @@ public struct CoordinatorSettings: Sendable {
         layout: Layout? = nil, workers: Int = 1, weightType: WeightType? = nil, kvType: KVType? = nil,
         kvTokens: Int? = nil, scalesItself: Bool = false,
         chunk: Int = 512, latency: Duration = .milliseconds(250), heartbeat: Duration = .seconds(1),
+        store: String? = nil, retention: Duration = .seconds(7 * 86_400), longestQueue: Int = 1000,
+        record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.model = model
@@ -61,6 +71,10 @@ public struct CoordinatorSettings: Sendable {
         self.chunk = chunk
         self.latency = latency
         self.heartbeat = heartbeat
+        self.store = store
+        self.retention = retention
+        self.longestQueue = longestQueue
+        self.record = record
         self.log = log
     }
 }

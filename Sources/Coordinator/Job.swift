@@ -12,6 +12,12 @@ struct Job {
     let sequence: SequenceID
     private(set) var state: JobState
     private(set) var events: [JobEvent] = []
+    /// The number of the next event; the progress of its prompt is not numbered, since it is another when it is read again.
+    private(set) var nextNumber = 0
+    /// Whether its events are in the store and no longer here.
+    let isArchived: Bool
+    /// Seconds since 1970 when it ended.
+    private(set) var ended: Double?
     private let stopTokens: Set<TokenID>
     private var detokenizer: Detokenizer?
     private var scanner: StopScanner
@@ -19,9 +25,9 @@ struct Job {
     private var startedAt: ContinuousClock.Instant?
     private var computingSince: ContinuousClock.Instant?
     private var firstTokenAt: ContinuousClock.Instant?
+    private var losses = 0
     /// The first place of the prompt whose token was not told about.
     private var unscored = 1
-    private var losses = 0
     /// What a pair of tokens in attention costs, in a token's other work.
     private let attentionRatio: Double
     /// What holds the answer to its grammar; nil when there is none, or when the job is over.
@@ -39,11 +45,27 @@ struct Job {
         detokenizer = tokenizer.map { Detokenizer($0) }
         scanner = StopScanner(request.options.stop)
         acceptedAt = now
+        isArchived = false
         self.attentionRatio = attentionRatio
         self.form = form
         state = JobState(
             id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count), accepted: accepted,
-            attention: request.options.attention)
+            attention: request.options.attention, owner: request.owner)
+    }
+
+    /// A job that ended under an earlier coordinator; its events are in the store.
+    init(over state: JobState, tag: String, ended: Double, now: ContinuousClock.Instant) {
+        request = JobRequest(
+            prompt: [], options: GenerationOptions(), endsWithClient: false, owner: state.owner, tag: tag)
+        limit = 0
+        sequence = SequenceID(0)
+        stopTokens = []
+        scanner = StopScanner([])
+        acceptedAt = now
+        isArchived = true
+        attentionRatio = 0
+        self.state = state
+        self.ended = ended
     }
 
     var id: JobID { state.id }
@@ -64,6 +86,45 @@ struct Job {
         guard !isOver, form != nil else { return [] }
         try form?.follow(state.tokens)
         return try form?.masks(guesses: guesses) ?? []
+    }
+
+    private mutating func say(_ event: JobEvent) {
+        events.append(event)
+        if event.isNumbered { nextNumber += 1 }
+    }
+
+    /// Takes up what was drawn under an earlier coordinator; false when the answer was complete with that.
+    mutating func takeUp(_ earlier: [JobEvent], now: ContinuousClock.Instant) -> Bool {
+        for event in earlier {
+            switch event {
+            case .token(let drawn, _, let top):
+                guard drew(ScoredToken(token: drawn, top: top), now: now) else { return false }
+            case .scored(let first, let tokens): scored(first: first, tokens)
+            case .embedded(let values): embedded(values)
+            case .prefilled, .finished, .failed: break
+            }
+        }
+        guard !isOver else { return false }
+        if !state.tokens.isEmpty { state.prefill.tokens = state.prefill.total }
+        state.phase = .queued
+        firstTokenAt = nil
+        return true
+    }
+
+    /// Notes when it ended, once it has.
+    mutating func noteEnd(_ seconds: Double) {
+        if isOver, ended == nil { ended = seconds }
+    }
+
+    /// Seconds until it has all tokens that it may have, by the pace so far; nil while that is not known.
+    var secondsLeft: Double? {
+        switch state.phase {
+        case .decode:
+            let pace = state.timings.decode / .seconds(1) / Double(max(state.tokens.count - 1, 1))
+            return state.tokens.count > 1 ? pace * Double(limit - state.tokens.count) : nil
+        case .prefill: return state.prefill.secondsLeft > 0 ? state.prefill.secondsLeft : nil
+        default: return nil
+        }
     }
 
     /// Its first step is made.
@@ -100,7 +161,7 @@ struct Job {
             state.prefill.tokensPerSecond = Double(tokens - cached) / seconds
             state.prefill.secondsLeft = seconds * (cost(request.prompt.count) - cost(tokens)) / done
         }
-        events.append(.prefilled(state.prefill))
+        say(.prefilled(state.prefill))
     }
 
     /// The work of a sequence's first tokens: linear in them, and quadratic for attention.
@@ -109,8 +170,9 @@ struct Job {
     }
 
     /// A token was drawn; true when the answer goes on with it.
-    mutating func drew(_ result: SegmentResult, now: ContinuousClock.Instant) -> Bool {
-        guard !isOver, let drawn = result.drawn else { return false }
+    mutating func drew(_ scored: ScoredToken, now: ContinuousClock.Instant) -> Bool {
+        guard !isOver else { return false }
+        let drawn = scored.token
         state.phase = .decode
         state.tokens.append(drawn.token)
         if firstTokenAt == nil {
@@ -119,7 +181,7 @@ struct Job {
         }
         state.timings.decode = now - (firstTokenAt ?? now)
         if stopTokens.contains(drawn.token) {
-            events.append(.token(drawn, text: "", top: result.top))
+            say(.token(drawn, text: "", top: scored.top))
             finish(.stop)
             return false
         }
@@ -128,7 +190,7 @@ struct Job {
         let (text, stopped) =
             state.tokens.count <= request.options.minTokens ? (piece, false) : scanner.next(piece)
         state.text += text
-        events.append(.token(drawn, text: text, top: result.top))
+        say(.token(drawn, text: text, top: scored.top))
         if stopped {
             finish(.stop, holdsText: false)
             return false
@@ -155,14 +217,14 @@ struct Job {
     mutating func scored(first: Int, _ tokens: [ScoredToken]) {
         let known = max(0, unscored - first)
         guard !isOver, known < tokens.count else { return }
-        events.append(.scored(first: first + known, Array(tokens[known...])))
+        say(.scored(first: first + known, Array(tokens[known...])))
         unscored = first + tokens.count
     }
 
     /// The prompt's embedding is there, which is all that was wanted.
     mutating func embedded(_ values: [Float]) {
         guard !isOver else { return }
-        events.append(.embedded(values))
+        say(.embedded(values))
         finish(.stop)
     }
 
@@ -180,7 +242,7 @@ struct Job {
         let usage = Usage(
             promptTokens: state.prefill.total, completionTokens: state.tokens.count, cachedTokens: state.prefill.cached
         )
-        events.append(.finished(reason, text: rest, usage, state.timings))
+        say(.finished(reason, text: rest, usage, state.timings))
     }
 
     /// It ends with a problem.
@@ -189,6 +251,6 @@ struct Job {
         state.phase = .failed
         state.finish = .error
         state.problem = problem
-        events.append(.failed(problem))
+        say(.failed(problem))
     }
 }

@@ -11,8 +11,10 @@ public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
         case notFound = "not_found"
         /// The caller may not do this: a wrong key, another model, another protocol.
         case refused
-        /// Not now: loading, no workers, queue full. Trying again later is sensible.
+        /// Not now: loading, no workers. Trying again later is sensible.
         case unavailable
+        /// Too much at once: the queue is full, or a key's limit is used up. `retryAfter` says when to try again.
+        case busy
         /// The caller, or somebody for the caller, cancelled it.
         case cancelled
         /// Something of ours broke: a lost worker, a failed disk.
@@ -23,6 +25,8 @@ public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
     public var kind: Kind
     /// One line: what happened; what to do.
     public var message: String
+    /// Seconds after which trying again is sensible, where that is known.
+    public var retryAfter: Int?
 
     /// A problem of `kind`, in words.
     public init(_ kind: Kind, _ message: String) {
@@ -38,6 +42,12 @@ public struct Problem: Error, Hashable, Sendable, CustomStringConvertible {
     public static func refused(_ message: String) -> Problem { Problem(.refused, message) }
     /// Not now.
     public static func unavailable(_ message: String) -> Problem { Problem(.unavailable, message) }
+    /// Too much at once; it may be tried again after so many seconds.
+    public static func busy(_ message: String, retryAfter: Int) -> Problem {
+        var problem = Problem(.busy, message)
+        problem.retryAfter = max(1, retryAfter)
+        return problem
+    }
     /// Something of ours broke.
     public static func failed(_ message: String) -> Problem { Problem(.failed, message) }
 

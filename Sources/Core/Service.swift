@@ -14,10 +14,36 @@ public protocol ClusterService: Sendable {
     func job(_ id: JobID) async throws -> JobState
     /// The cluster as it is now.
     func status() async throws -> ClusterStatus
+    /// The last steps, oldest first: who computed and who waited when.
+    func steps() async throws -> [StepRecord]
     /// Begins to load another layout while jobs run on; nil chooses one for all workers. It returns at once.
     func scale(to layout: Layout?) async throws
     /// Takes a worker out of the layout, without a loss: it can be ended when the status says `drained`. It returns at once.
     func drain(_ worker: WorkerID) async throws
+    /// The API keys that the cluster knows, the revoked ones too; none at all where it keeps no store.
+    func keys() async throws -> [APIKey]
+    /// Keeps a record durably, in the place of one of the same name.
+    func keep(_ record: Record) async throws
+    /// A record, with its data unless that is not wanted, or nil when there is none.
+    func record(_ name: Record.Name, withData: Bool) async throws -> Record?
+    /// The records of a kind whose ids begin with `prefix`, without their data, oldest first.
+    func records(_ kind: String, prefix: String) async throws -> [Record]
+    /// Deletes a record, if there is one.
+    func forget(_ name: Record.Name) async throws
+}
+
+/// A service that keeps nothing.
+extension ClusterService {
+    /// No keys.
+    public func keys() async throws -> [APIKey] { [] }
+    /// Refuses.
+    public func keep(_ record: Record) async throws { throw Record.noStore }
+    /// Refuses.
+    public func record(_ name: Record.Name, withData: Bool) async throws -> Record? { throw Record.noStore }
+    /// Refuses.
+    public func records(_ kind: String, prefix: String) async throws -> [Record] { throw Record.noStore }
+    /// Refuses.
+    public func forget(_ name: Record.Name) async throws { throw Record.noStore }
 }
 
 /// The model that a cluster serves, as a gateway needs it.
@@ -51,12 +77,24 @@ public struct JobRequest: Hashable, Sendable {
     public var options: GenerationOptions
     /// Whether the job is cancelled when the gateway that submitted it is gone.
     public var endsWithClient: Bool
+    /// The API key it was asked with, by its id; empty where no key is needed.
+    public var owner: String
+    /// A name that its asker gave it, unique: asking twice makes one job. Empty when it has none.
+    public var tag: String
+    /// What the client's request is called in the log lines of every role, or an empty text.
+    public var requestID: String
 
     /// A request.
-    public init(prompt: [TokenID], options: GenerationOptions, endsWithClient: Bool) {
+    public init(
+        prompt: [TokenID], options: GenerationOptions, endsWithClient: Bool, owner: String = "", tag: String = "",
+        requestID: String = ""
+    ) {
         self.prompt = prompt
         self.options = options
         self.endsWithClient = endsWithClient
+        self.owner = owner
+        self.tag = tag
+        self.requestID = requestID
     }
 }
 
@@ -102,6 +140,16 @@ public enum JobEvent: Hashable, Sendable {
     case failed(Problem)
 }
 
+extension JobEvent {
+    /// Whether it has a number: all that is the same whenever it comes. A prompt's progress is another when it is read again.
+    public var isNumbered: Bool {
+        switch self {
+        case .token, .scored, .embedded, .finished, .failed: true
+        case .prefilled: false
+        }
+    }
+}
+
 /// A job as `glm jobs` shows it.
 public struct JobState: Hashable, Sendable {
     /// How far it is.
@@ -140,12 +188,19 @@ public struct JobState: Hashable, Sendable {
     public var timings: Timings
     /// Which keys its tokens attend to.
     public var attention: AttentionMode
+    /// The API key it was asked with, by its id; empty where no key was needed.
+    public var owner: String
+    /// Where it stands among those that wait, 1 being the next; nil when it does not wait.
+    public var queuePosition: Int?
+    /// Seconds until it is expected to start, when it waits and that can be said.
+    public var secondsToStart: Double?
 
     /// A state.
     public init(
         id: JobID, phase: Phase, prefill: PrefillProgress, tokens: [TokenID] = [],
         text: String = "", finish: FinishReason? = nil, problem: Problem? = nil, accepted: Double,
-        timings: Timings = Timings(), attention: AttentionMode = .exact
+        timings: Timings = Timings(), attention: AttentionMode = .exact, owner: String = "",
+        queuePosition: Int? = nil, secondsToStart: Double? = nil
     ) {
         self.id = id
         self.phase = phase
@@ -157,6 +212,9 @@ public struct JobState: Hashable, Sendable {
         self.accepted = accepted
         self.timings = timings
         self.attention = attention
+        self.owner = owner
+        self.queuePosition = queuePosition
+        self.secondsToStart = secondsToStart
     }
 }
 
@@ -239,12 +297,14 @@ public struct ClusterStatus: Hashable, Sendable {
     public var runningJobs: Int
     /// Steps so far in this epoch.
     public var steps: UInt64
+    /// What was done since the coordinator started.
+    public var totals: ClusterTotals
 
     /// A status.
     public init(
         model: String, digest: String, layout: Layout?, nextLayout: Layout? = nil, epoch: UInt32, state: String,
         members: [Member],
-        queuedJobs: Int, runningJobs: Int, steps: UInt64
+        queuedJobs: Int, runningJobs: Int, steps: UInt64, totals: ClusterTotals = ClusterTotals()
     ) {
         self.model = model
         self.digest = digest
@@ -256,5 +316,6 @@ public struct ClusterStatus: Hashable, Sendable {
         self.queuedJobs = queuedJobs
         self.runningJobs = runningJobs
         self.steps = steps
+        self.totals = totals
     }
 }

@@ -32,13 +32,16 @@ struct SliceWeights: Sendable {
 
     /// Bytes in memory.
     var byteCount: Int {
-        layers.reduce(0) { $0 + $1.matrices.reduce(0) { $0 + $1.byteCount } } + (output?.byteCount ?? 0)
+        matrices.reduce(0) { $0 + $1.byteCount }
     }
 
-    /// Reads and packs a slice. `progress` hears shares of the whole, from 0 to 1.
+    /// Every packed matrix.
+    var matrices: [PackedMatrix] { layers.flatMap(\.matrices) + (output.map { [$0] } ?? []) }
+
+    /// Reads and packs a slice, or maps what `cache` has of it. `progress` hears shares of the whole, from 0 to 1.
     init(
         _ description: ModelDescription, slice: Slice, shares: Shares, source: any TensorSource, type: WeightType?,
-        team: Team, progress: (Double) -> Void
+        cache: PackedCache?, team: Team, progress: (Double) -> Void
     ) throws {
         let configuration = description.configuration
         let names = try TensorNames(configuration: configuration, tensors: description.tensors)
@@ -52,7 +55,8 @@ struct SliceWeights: Sendable {
         ) throws -> PackedMatrix? {
             if rows.isEmpty || columns?.isEmpty == true { return nil }
             return try PackedMatrix(
-                place, rows: rows, columns: columns, biasPlace: bias, source: source, type: type, team: team)
+                place, rows: rows, columns: columns, biasPlace: bias, source: source, type: type, cache: cache,
+                team: team)
         }
         let steps = Double(slice.layers.count + (slice.isLast ? 1 : 0))
         var layers: [LayerWeights] = []

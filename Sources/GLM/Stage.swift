@@ -58,9 +58,11 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     ///   - kvType: How keys and values are held; nil takes what goes with the weights.
     ///   - kvPages: Pages of the KV pool; see `kvShare` for how many a sequence takes.
     ///   - kvMemoryPages: How many of those are memory, nil for all; the others are a file's in `spillFolder`.
+    ///   - cache: Where packed weights may lie already.
     public init(
         description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvType: KVType? = nil,
-        kvPages: Int, kvMemoryPages: Int? = nil, spillFolder: String? = nil, threads: Int, progress: (Double) -> Void
+        kvPages: Int, kvMemoryPages: Int? = nil, spillFolder: String? = nil, cache: PackedCache? = nil, threads: Int,
+        progress: (Double) -> Void
     ) throws {
         let configuration = description.configuration
         let team = Team(size: threads, name: "glm-compute")
@@ -70,7 +72,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         slots = SlotShares(
             configuration, leavesByRank: slice.leavesByRank, kvWeightByRank: slice.kvWeightByRank, rank: slice.rank)
         weights = try SliceWeights(
-            description, slice: slice, shares: shares, source: source, type: type, team: team, progress: progress)
+            description, slice: slice, shares: shares, source: source, type: type, cache: cache, team: team,
+            progress: progress)
         let kvType = try kvType ?? Self.kvType(description, type: type)
         self.kvType = kvType
         drawableTokens = configuration.vocabulary
@@ -104,6 +107,14 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         self.shares = shares
         self.team = team
         weightBytes = weights.byteCount
+    }
+
+    /// Writes packed weights that `cache` did not have, so that the next start finds them; from any thread, while steps run.
+    ///
+    /// The folder keeps three layouts' worth of the model at most.
+    public func keepWeights(in cache: PackedCache) throws {
+        let limit = 3 * weightBytes * slice.stageCount * slice.rankCount
+        for matrix in weights.matrices { try matrix.keep(in: cache, limit: limit) }
     }
 
     /// Query rows of one call of the attention kernel: enough to repay the conversion of a page, few enough for the cache.
@@ -142,7 +153,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         var batch = try Batch(step, configuration: configuration)
         try scratch.reserve(tokens: max(batch.tokens.count, 1))
         for segment in step.segments {
-            try pool.extend(segment.sequence, start: segment.start, count: segment.tokens.count)
+            try pool.extend(
+                segment.sequence, start: segment.start, count: segment.tokens.count, guessed: segment.guesses)
         }
         for (index, segment) in step.segments.enumerated() where segment.attention == .sparse {
             batch.parts[index].unbounded = try pool.pagesWithoutBounds(of: segment.sequence)

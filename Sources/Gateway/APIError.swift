@@ -16,6 +16,8 @@ struct APIError: Error {
     var code: String?
     /// The methods that the path has, when it has not the one that was asked for.
     var allowed: [String] = []
+    /// Seconds after which to try again.
+    var retryAfter: Int?
 
     init(
         status: Int, message: String, type: String = "invalid_request_error", param: String? = nil, code: String? = nil
@@ -35,9 +37,12 @@ struct APIError: Error {
         case .refused: self.init(status: 403, message: problem.message, type: "permission_error", code: "refused")
         case .unavailable:
             self.init(status: 503, message: problem.message, type: "service_unavailable_error", code: "unavailable")
+        case .busy:
+            self.init(status: 429, message: problem.message, type: "rate_limit_error", code: "rate_limit_exceeded")
         case .cancelled: self.init(status: 499, message: problem.message, type: "cancelled_error", code: "cancelled")
         case .failed: self.init(status: 500, message: problem.message, type: "server_error", code: "failed")
         }
+        retryAfter = problem.retryAfter ?? (status == 503 ? 2 : nil)
     }
 
     /// Whatever was thrown.
@@ -93,7 +98,7 @@ struct APIError: Error {
     func response(for path: String) -> Response {
         let body = path.hasPrefix("/v1/messages") ? messagesJSON : json
         var response = Response(json: body, status: HTTPResponse.Status(code: status))
-        if status == 503, let name = HTTPField.Name("Retry-After") { response.headers[name] = "2" }
+        if let retryAfter, let name = HTTPField.Name("Retry-After") { response.headers[name] = "\(retryAfter)" }
         if !allowed.isEmpty, let name = HTTPField.Name("Allow") {
             response.headers[name] = allowed.joined(separator: ", ")
         }

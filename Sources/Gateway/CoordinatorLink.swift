@@ -6,7 +6,8 @@ import Wire
 /// A coordinator on the other end of a ZeroMQ connection, as the service it offers.
 ///
 /// Every question has a number, and its answers carry it. When the connection is lost, open questions fail as
-/// `unavailable` and open event streams end with that problem; the connection is tried again by itself.
+/// `unavailable`, and so do the event streams of jobs that are lost with it; those of jobs that are kept pause, and go on where they
+/// were when the coordinator is there again. The connection is tried again by itself.
 public final class CoordinatorLink: ClusterService {
     /// What an open question waits for.
     private enum Open {
@@ -14,18 +15,22 @@ public final class CoordinatorLink: ClusterService {
         case stream(
             CheckedContinuation<(JobID, AsyncStream<JobEvent>), any Error>, AsyncStream<JobEvent>,
             AsyncStream<JobEvent>.Continuation)
-        case events(AsyncStream<JobEvent>.Continuation)
+        case events(EventFeed)
     }
 
     private struct State {
         var next: UInt64 = 0
         var open: [UInt64: Open] = [:]
+        /// Counts the connections that were made or lost.
+        var turns = 0
     }
 
     /// The open questions: the client's thread answers what tasks have asked.
     private final class Desk: Sendable {
         let state = Mutex(State())
         let log: @Sendable (String) -> Void
+        /// Sends to the coordinator, once there is a client.
+        let send = Mutex<@Sendable (Message) -> Void>({ _ in })
 
         init(log: @escaping @Sendable (String) -> Void) { self.log = log }
 
@@ -41,13 +46,16 @@ public final class CoordinatorLink: ClusterService {
 
         func hear(_ event: Client.Event, endpoint: String) {
             switch event {
-            case .connected: log("connected to the coordinator at \(endpoint)")
+            case .connected:
+                log("connected to the coordinator at \(endpoint)")
+                resume()
             case .disconnected:
                 log("the coordinator at \(endpoint) is gone; trying again")
-                failAll(.unavailable("the connection to the coordinator was lost; try again"))
+                pause()
             case .refused(let reason): log("\(endpoint): \(reason)")
             case .unsent(let frames):
-                guard let number = (try? Message.decode(frames))?.request else { return }
+                // A feed that is asked for again waits for the next connection.
+                guard let number = (try? Message.decode(frames))?.request, !isPaused(number) else { return }
                 fail(number, .unavailable("the coordinator at \(endpoint) is not there; is it running?"))
             case .message(let frames):
                 do {
@@ -63,16 +71,14 @@ public final class CoordinatorLink: ClusterService {
             guard let number = message.request else { return }
             switch message {
             case .problem(_, let problem): fail(number, problem)
-            case .accepted(_, let id): begin(number, id)
-            case .event(_, let id, _, let event):
-                begin(number, id)
-                let sink = state.withLock { state -> AsyncStream<JobEvent>.Continuation? in
-                    if case .events(let sink) = state.open[number] { sink } else { nil }
+            case .accepted(_, let id, let isKept): begin(number, id, isKept: isKept)
+            case .event(_, _, let place, let event):
+                state.withLock { state in
+                    guard case .events(var feed) = state.open[number] else { return }
+                    feed.take(event, number: place)
+                    state.open[number] = .events(feed)
                 }
-                sink?.yield(event)
-            case .eventsEnd(_, let id):
-                begin(number, id)
-                if case .events(let sink) = take(number) { sink.finish() }
+            case .eventsEnd: if case .events(let feed) = take(number) { feed.sink.finish() }
             default:
                 guard case .answer(let continuation) = take(number) else { return }
                 continuation.resume(returning: message)
@@ -80,10 +86,11 @@ public final class CoordinatorLink: ClusterService {
         }
 
         /// The first answer to a question for events: from now on they flow.
-        private func begin(_ number: UInt64, _ id: JobID) {
+        private func begin(_ number: UInt64, _ id: JobID, isKept: Bool) {
             let waiting = state.withLock { state -> Open? in
                 guard case .stream(_, _, let sink) = state.open[number] else { return nil }
-                return state.open.updateValue(.events(sink), forKey: number)
+                return state.open.updateValue(
+                    .events(EventFeed(job: id, isKept: isKept, sink: sink)), forKey: number)
             }
             if case .stream(let continuation, let stream, _) = waiting { continuation.resume(returning: (id, stream)) }
         }
@@ -94,11 +101,52 @@ public final class CoordinatorLink: ClusterService {
             case .stream(let continuation, _, let sink):
                 continuation.resume(throwing: problem)
                 sink.finish()
-            case .events(let sink):
-                sink.yield(.failed(problem))
-                sink.finish()
+            case .events(let feed):
+                feed.sink.yield(.failed(feed.isPaused && problem.kind == .notFound ? EventFeed.lost : problem))
+                feed.sink.finish()
             case nil: break
             }
+        }
+
+        private func isPaused(_ number: UInt64) -> Bool {
+            state.withLock { state in
+                if case .events(let feed) = state.open[number] { feed.isPaused } else { false }
+            }
+        }
+
+        /// The connection is lost: the feeds of jobs that are kept wait for the next, not for ever; all else fails.
+        private func pause() {
+            let (lost, turn) = state.withLock { state in
+                state.turns += 1
+                var lost: [UInt64] = []
+                for (number, open) in state.open {
+                    if case .events(var feed) = open, feed.isKept {
+                        feed.isPaused = true
+                        state.open[number] = .events(feed)
+                    } else {
+                        lost.append(number)
+                    }
+                }
+                return (lost.sorted(), state.turns)
+            }
+            let problem = Problem.unavailable("the connection to the coordinator was lost; try again")
+            for number in lost { fail(number, problem) }
+            Task {
+                try? await Task.sleep(for: EventFeed.patience)
+                if state.withLock({ $0.turns == turn }) { failAll(problem) }
+            }
+        }
+
+        /// A connection stands: the feeds that wait are asked for again.
+        private func resume() {
+            let paused = state.withLock { state in
+                state.turns += 1
+                return state.open.compactMap { number, open in
+                    if case .events(let feed) = open, feed.isPaused { (number, feed.job) } else { nil }
+                }
+            }
+            let send = send.withLock { $0 }
+            for (number, job) in paused.sorted(by: { $0.0 < $1.0 }) { send(.events(request: number, job)) }
         }
 
         func failAll(_ problem: Problem) {
@@ -119,6 +167,8 @@ public final class CoordinatorLink: ClusterService {
             context: try Context(security: security) { log($0) }, endpoint: endpoint,
             greeting: Message.gatewayHello(name: name).encode()
         ) { desk.hear($0, endpoint: endpoint) }
+        let client = client
+        desk.send.withLock { send in send = { message in client.send(message.encode()) } }
     }
 
     /// Closes the connection; open questions fail.
@@ -166,6 +216,12 @@ public final class CoordinatorLink: ClusterService {
         return status
     }
 
+    /// The last steps, oldest first.
+    public func steps() async throws -> [StepRecord] {
+        guard case .stepsAre(_, let records) = try await ask({ .steps(request: $0) }) else { throw Self.surprise }
+        return records
+    }
+
     /// Begins to load another layout; nil has one chosen.
     public func scale(to layout: Layout?) async throws {
         guard case .done = try await ask({ .scale(request: $0, layout) }) else { throw Self.surprise }
@@ -174,6 +230,36 @@ public final class CoordinatorLink: ClusterService {
     /// Takes a worker out of the layout.
     public func drain(_ worker: WorkerID) async throws {
         guard case .done = try await ask({ .drain(request: $0, worker) }) else { throw Self.surprise }
+    }
+
+    /// The API keys that the cluster knows.
+    public func keys() async throws -> [APIKey] {
+        guard case .keysAre(_, let keys) = try await ask({ .keys(request: $0) }) else { throw Self.surprise }
+        return keys
+    }
+
+    /// Keeps a record durably.
+    public func keep(_ record: Record) async throws {
+        guard case .done = try await ask({ .keep(request: $0, record) }) else { throw Self.surprise }
+    }
+
+    /// A record, or nil.
+    public func record(_ name: Record.Name, withData: Bool) async throws -> Record? {
+        guard case .recordsAre(_, let found) = try await ask({ .record(request: $0, name, withData: withData) })
+        else { throw Self.surprise }
+        return found.first
+    }
+
+    /// The records of a kind whose ids begin with a prefix.
+    public func records(_ kind: String, prefix: String) async throws -> [Record] {
+        guard case .recordsAre(_, let found) = try await ask({ .records(request: $0, Record.Name(kind, prefix)) })
+        else { throw Self.surprise }
+        return found
+    }
+
+    /// Deletes a record.
+    public func forget(_ name: Record.Name) async throws {
+        guard case .done = try await ask({ .forget(request: $0, name) }) else { throw Self.surprise }
     }
 
     private static let surprise = Problem.failed(
@@ -201,9 +287,12 @@ extension Message {
         switch self {
         case .model(let number), .submit(let number, _), .events(let number, _), .cancel(let number, _),
             .jobs(let number), .job(let number, _), .status(let number), .scale(let number, _),
-            .drain(let number, _), .modelIs(let number, _),
-            .accepted(let number, _), .problem(let number, _), .event(let number, _, _, _), .eventsEnd(let number, _),
-            .done(let number), .jobList(let number, _), .jobIs(let number, _), .statusIs(let number, _):
+            .drain(let number, _), .modelIs(let number, _), .keys(let number), .keep(let number, _),
+            .record(let number, _, _), .records(let number, _), .forget(let number, _), .keysAre(let number, _),
+            .recordsAre(let number, _), .accepted(let number, _, _), .problem(let number, _),
+            .event(let number, _, _, _), .eventsEnd(let number, _),
+            .done(let number), .jobList(let number, _), .jobIs(let number, _), .statusIs(let number, _),
+            .steps(let number), .stepsAre(let number, _):
             number
         default: nil
         }

@@ -18,37 +18,73 @@ public struct Gateway: Sendable {
     public struct Settings: Sendable {
         /// Where.
         public var listen: ListenAddress
-        /// Whether an address that others can reach is allowed, though the HTTP API has no keys.
+        /// Whether everybody is let in at an address that others can reach, while there are no API keys.
         public var insecure: Bool
         /// A comment is sent on a stream that said nothing for so long, or proxies close it.
         public var heartbeat: Duration
         /// The longest request body, in bytes.
         public var bodyLimit: Int
+        /// Origins, like `https://chat.example.org`, whose pages may call.
+        public var origins: [String]
+        /// Connections at one time; more wait until one is closed.
+        public var mostConnections: Int
+        /// A connection is closed when it says nothing for so long before or between requests, or in the middle of one.
+        public var patience: Duration
+        /// The file that spans are appended to, or nil for none.
+        public var traces: String?
 
-        /// Settings; a heartbeat every 15 seconds and bodies of at most 64 MiB unless said otherwise.
+        /// Settings; a heartbeat every 15 seconds, bodies of at most 64 MiB, 4096 connections and a minute's patience unless said
+        /// otherwise.
         public init(
             listen: ListenAddress, insecure: Bool = false, heartbeat: Duration = .seconds(15),
-            bodyLimit: Int = 64 << 20
+            bodyLimit: Int = 64 << 20, origins: [String] = [], mostConnections: Int = 4096,
+            patience: Duration = .seconds(60), traces: String? = nil
         ) {
             self.listen = listen
             self.insecure = insecure
             self.heartbeat = heartbeat
             self.bodyLimit = bodyLimit
+            self.origins = origins
+            self.mostConnections = mostConnections
+            self.patience = patience
+            self.traces = traces
         }
     }
 
+    /// The longest head of a request, in bytes, and the most fields in it.
+    private static let headLimit = 64 << 10
+    private static let mostFields = 200
+
     private let settings: Settings
     private let service: any ClusterService
+    private let desk: KeyDesk
+    private let traces: TraceFile?
 
-    /// A gateway for `service`; refuses to stand open to others unless told to.
+    /// A gateway for `service`; throws when the file of traces cannot be opened.
     public init(settings: Settings, service: any ClusterService) throws {
-        guard settings.listen.isLoopback || settings.insecure else {
-            throw Problem.refused(
-                "listening at \(settings.listen) would let everybody on the network use the cluster: "
-                    + "the HTTP API has no keys; listen at 127.0.0.1, or allow it with --insecure")
-        }
         self.settings = settings
-        self.service = service
+        traces = try settings.traces.map { try TraceFile(path: $0) }
+        self.service = MeasuredService(service: service, traces: traces)
+        desk = KeyDesk(service: service, needsKeys: !settings.listen.isLoopback && !settings.insecure)
+    }
+
+    /// Refuses to stand open to others, unless it was told to or there are API keys. Waits for the coordinator, which knows them.
+    private func checkOpenness(logger: Logger) async throws {
+        guard !settings.listen.isLoopback, !settings.insecure else { return }
+        var hasSaid = false
+        while true {
+            do {
+                if try await desk.hasKeys() { return }
+            } catch let problem as Problem where problem.kind == .unavailable {
+                if !hasSaid { logger.info("waiting for the coordinator, which knows the API keys: \(problem)") }
+                hasSaid = true
+                try await Task.sleep(for: .milliseconds(500))
+                continue
+            }
+            throw Problem.refused(
+                "listening at \(settings.listen) would let everybody on the network use the cluster, which has no API keys: "
+                    + "make one with glm keys create, listen at 127.0.0.1, or allow it with --insecure")
+        }
     }
 
     /// Serves until it is cancelled or, with `handlesSignals`, until SIGINT or SIGTERM; open streams then get a moment to end.
@@ -59,10 +95,23 @@ public struct Gateway: Sendable {
     ) async throws {
         let logger = Logger(label: "gateway")
         let listen = settings.listen
+        try await checkOpenness(logger: logger)
+        let owned = OwnedService(service)
+        let models = ModelShelf(service: owned)
+        let batches = BatchRunner(service: owned, models: models) { logger.warning("\($0)") }
+        let runner = Task { await batches.run() }
+        defer { runner.cancel() }
         let application = Application(
-            router: router(logger: logger),
+            router: router(service: owned, models: models, batches: batches, logger: logger),
+            server: .http1(
+                configuration: HTTP1Channel.Configuration(
+                    idleTimeout: TimeAmount(settings.patience),
+                    httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
+                        maxHeaderFieldSize: Self.headLimit, maxHeaderListSize: Self.headLimit,
+                        maxHeaderFieldCount: Self.mostFields))),
             configuration: ApplicationConfiguration(
-                address: .hostname(listen.host, port: listen.port), serverName: "glm", backlog: 1024),
+                address: .hostname(listen.host, port: listen.port), serverName: "glm", backlog: 1024,
+                availableConnectionsDelegate: MaximumAvailableConnections(settings.mostConnections)),
             onServerRunning: { channel in
                 var bound = listen
                 bound.port = channel.localAddress?.port ?? listen.port
@@ -82,12 +131,17 @@ public struct Gateway: Sendable {
         }
     }
 
-    /// Every route, behind the two layers that all requests pass.
-    private func router(logger: Logger) -> Router<BasicRequestContext> {
+    /// Every route, behind the layers that all requests pass.
+    private func router(
+        service: OwnedService, models: ModelShelf, batches: BatchRunner, logger: Logger
+    ) -> Router<BasicRequestContext> {
         let router = Router(options: .autoGenerateHeadEndpoints)
+        router.add(middleware: RequestScopes(traces: traces))
         router.add(middleware: RequestLog(logger: logger))
+        router.add(middleware: MetricsMiddleware())
         router.add(middleware: ErrorResponses())
-        let models = ModelShelf(service: service)
+        router.add(middleware: Origins(allowed: settings.origins))
+        router.add(middleware: Access(desk: desk))
         let generation = Generation(
             service: service, models: models, heartbeat: settings.heartbeat, bodyLimit: settings.bodyLimit)
         ModelRoutes(service: service, models: models).add(to: router)
@@ -96,8 +150,12 @@ public struct Gateway: Sendable {
         EmbeddingRoute(generation: generation).add(to: router)
         DocumentRoute().add(to: router)
         JobRoutes(service: service, generation: generation).add(to: router)
+        FileRoutes(service: service, generation: generation).add(to: router)
+        BatchRoutes(service: service, generation: generation, runner: batches).add(to: router)
         StatusRoute(service: service).add(to: router)
         ScaleRoutes(service: service, generation: generation).add(to: router)
+        WatchRoutes(service: service).add(to: router)
+        DashboardRoutes().add(to: router)
         return router
     }
 

@@ -53,7 +53,10 @@ struct JobGroup: Sendable {
         _ request: JobRequest, _ index: Int, _ service: any ClusterService
     ) async throws -> Running {
         let (job, events) = try await service.submit(request)
-        return Running(index: index, lease: JobLease(job: job, service: service), events: events)
+        let lease = JobLease(job: job, service: service)
+        // Who does not end with its reader is not held by one.
+        if !request.endsWithClient { lease.finish() }
+        return Running(index: index, lease: lease, events: events)
     }
 
     /// Passes on a job's events, and starts the copies of its prompt when that can share its pages.

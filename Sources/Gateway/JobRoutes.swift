@@ -2,6 +2,8 @@ import Core
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
+import NIOCore
+import NIOPosix
 import Tokenization
 
 /// `/v1/jobs`: work that outlives the connection that asked for it.
@@ -11,8 +13,13 @@ struct JobRoutes: Sendable {
 
     func add(to router: Router<BasicRequestContext>) {
         router.post("/v1/jobs") { request, _ in try await create(request) }
-        router.get("/v1/jobs") { _, _ in
-            let jobs = try await service.jobs()
+        router.get("/v1/jobs") { request, _ in
+            let wish = request.uri.queryParameters["limit"]
+            let limit = wish.flatMap { Int($0) } ?? .max
+            guard limit > 0, wish == nil || limit < .max else {
+                throw APIError.field("limit", "limit: expected a number from 1, found \(wish ?? "")")
+            }
+            let jobs = try await service.jobs().prefix(limit)
             return Response(
                 json: .record(["object": .string("list"), "data": .array(jobs.map { $0.json(withTokens: false) })]))
         }
@@ -33,16 +40,11 @@ struct JobRoutes: Sendable {
     private func create(_ request: Request) async throws -> Response {
         var request = request
         let bytes = try await generation.body(of: &request)
-        let read = try await generation.read(bytes) { body, model in
-            let fields = try Fields(body)
-            if fields.value("messages") != nil { return try ChatRoute.read(body, model: model) }
-            if fields.value("prompt") != nil {
-                return try CompletionRoute.read(body, model: model, defaultMaxTokens: nil)
-            }
-            throw APIError.field(
-                "messages", "expected messages (a chat) or prompt (a completion), found neither", code: "missing")
-        }
-        let submitted = try read.lonelyJob()
+        let model = try await generation.models.served()
+        let parsed = try await NIOThreadPool.singleton.runIfActive { try Generation.json(bytes) }
+        let body = try await FileParts.filled(parsed, from: service)
+        var submitted = try await NIOThreadPool.singleton.runIfActive { try Self.read(body, model: model).lonelyJob() }
+        submitted.tag = try Self.tag(of: request)
         let (job, _) = try await service.submit(submitted)
         return Response(
             json: .record([
@@ -50,6 +52,30 @@ struct JobRoutes: Sendable {
                 "prompt_tokens": .integer(submitted.prompt.count), "attention": submitted.options.attention.json,
                 "events": .string("/v1/jobs/\(job.name)/events"),
             ]), status: .accepted)
+    }
+
+    /// What a client calls its request, so that it may send it twice (`Idempotency-Key`); each API key has names of its own.
+    private static func tag(of request: Request) throws -> String {
+        guard let name = HTTPField.Name("Idempotency-Key"), let key = request.headers[name] else { return "" }
+        guard (1...200).contains(key.utf8.count), key.utf8.allSatisfy({ (32..<127).contains($0) }) else {
+            throw APIError(
+                status: 400, message: "Idempotency-Key: expected 1 to 200 printable characters", code: "invalid_value")
+        }
+        return "request/\(Caller.current?.id ?? "")/\(key)"
+    }
+
+    /// Reads the body of a chat or a completion: the one that `url` is for, or else the one that it looks like.
+    static func read(_ body: JSONValue, model: ServedModel, url: String? = nil) throws -> GenerationRequest {
+        let fields = try Fields(body)
+        if url == "/v1/chat/completions" || url == nil && fields.value("messages") != nil {
+            return try ChatRoute.read(body, model: model)
+        }
+        if url == "/v1/completions" || fields.value("prompt") != nil {
+            // OpenAI's 16 tokens are the default on its own route only.
+            return try CompletionRoute.read(body, model: model, defaultMaxTokens: url == nil ? nil : 16)
+        }
+        throw APIError.field(
+            "messages", "expected messages (a chat) or prompt (a completion), found neither", code: "missing")
     }
 
     /// The events of a job from its beginning, or after the one that `Last-Event-ID` names.
@@ -71,9 +97,14 @@ struct JobStream: Sendable {
     /// Writes all events after `last`, the job's end included.
     @concurrent func write(to writer: inout any ResponseBodyWriter) async throws {
         var id = 0
+        // Progress has no id: it is another when a prompt is read again, and who has heard of tokens is past it.
         let isComplete = try await forEachSignal(of: events, heartbeat: heartbeat) { signal in
             guard case .event(let event) = signal else {
                 try await writer.comment("still here")
+                return false
+            }
+            guard event.isNumbered else {
+                if last < 0 { try await writer.event(event.json.text(), name: event.name) }
                 return false
             }
             if id > last { try await writer.event(event.json.text(), id: id, name: event.name) }
@@ -164,7 +195,10 @@ extension JobState {
             "created": .real(accepted), "attention": attention.json, "prompt_tokens": .integer(prefill.total),
             "prefilled_tokens": .integer(prefill.tokens), "cached_tokens": .integer(prefill.cached),
             "prefill_tokens_per_second": .real(prefill.tokensPerSecond),
-            "prefill_seconds_left": .real(prefill.secondsLeft), "completion_tokens": .integer(tokens.count),
+            "prefill_seconds_left": .real(prefill.secondsLeft),
+            "queue_position": queuePosition.map { .integer($0) } ?? .null,
+            "expected_start_seconds": secondsToStart.map { .real($0) } ?? .null,
+            "completion_tokens": .integer(tokens.count),
             "tokens": withTokens ? .array(tokens.map { .integer($0) }) : nil, "text": .string(text),
             "finish_reason": .optional(finish?.rawValue),
             "error": problem.flatMap { APIError($0).json["error"] } ?? .null,

@@ -1,5 +1,6 @@
 import Core
 import Grammar
+import Tokenization
 
 /// The form of an answer that calls a function: its arguments, and its name where the model chooses it.
 ///

@@ -8,8 +8,8 @@ import Threads
 extension DataLink {
     /// Rings that a link reads from, at most: one for each of the other workers of the largest stage, and the stage before.
     private static let mostInlets = 64
-    /// How long a receiver looks at its rings before it sleeps: a rank is seldom further behind, and waking costs as much.
-    private static let spinNanoseconds: UInt64 = 100_000
+    /// How long a receiver looks at its rings before it sleeps: ranks are seldom further apart, and waking takes a good part of it.
+    private static let spinNanoseconds: UInt64 = 1_000_000
 
     /// Begins to read from a ring that a peer has offered, when it is on this host; otherwise the peer goes on with its socket.
     func attach(_ header: DataHeader) {

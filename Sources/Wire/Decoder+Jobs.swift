@@ -14,7 +14,8 @@ extension Decoder {
     mutating func jobRequest(_ request: Wire__JobRequest) throws -> JobRequest {
         JobRequest(
             prompt: try tokens(request.prompt), options: try generation(the(request.options)),
-            endsWithClient: request.ends_with_client != 0)
+            endsWithClient: request.ends_with_client != 0, owner: try name(request.owner), tag: try name(request.tag),
+            requestID: try name(request.request_id))
     }
 
     private func generation(_ options: Wire__GenerationOptions) throws -> GenerationOptions {
@@ -31,7 +32,8 @@ extension Decoder {
                 ? try count(UInt64(options.prompt_logprobs), most: 1 << 20) : nil,
             embedding: options.embedding == WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED
                 ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"),
-            grammar: try grammar(options.grammar, count: options.n_grammar))
+            grammar: try grammar(options.grammar, count: options.n_grammar),
+            speculates: options.computes_singly == 0)
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {
@@ -89,7 +91,9 @@ extension Decoder {
     }
 
     mutating func jobState(_ state: Wire__JobState) throws -> JobState {
-        guard state.accepted.isFinite else { throw Problem.invalid("message: a job without a time") }
+        guard state.accepted.isFinite, state.seconds_to_start.isFinite else {
+            throw Problem.invalid("message: a job without a time")
+        }
         let isFinished = state.finish != WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED
         return JobState(
             id: JobID(try name(state.job)), phase: try ours(state.phase, in: JobState.Phase.wire, what: "job phase"),
@@ -100,7 +104,9 @@ extension Decoder {
             finish: isFinished ? try finish(state.finish) : nil,
             problem: try state.problem.map { try problem($0.pointee) },
             accepted: state.accepted, timings: try timings(the(state.timings)),
-            attention: state.is_sparse != 0 ? .sparse : .exact)
+            attention: state.is_sparse != 0 ? .sparse : .exact, owner: try name(state.owner),
+            queuePosition: state.queue_position > 0 ? try count(state.queue_position) : nil,
+            secondsToStart: state.has_seconds_to_start != 0 ? state.seconds_to_start : nil)
     }
 
     func clusterStatus(_ status: Wire__ClusterStatus) throws -> ClusterStatus {
@@ -126,6 +132,6 @@ extension Decoder {
             nextLayout: try status.next_layout.map { try layout($0.pointee) }, epoch: status.epoch,
             state: try text(status.state),
             members: members, queuedJobs: try count(status.queued_jobs), runningJobs: try count(status.running_jobs),
-            steps: status.steps)
+            steps: status.steps, totals: try status.totals.map { try totals($0.pointee) } ?? ClusterTotals())
     }
 }

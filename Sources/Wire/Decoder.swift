@@ -92,13 +92,28 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_JOBS: return .jobs(request: request)
         case WIRE__ENVELOPE__BODY_JOB: return .job(request: request, try job(envelope.job))
         case WIRE__ENVELOPE__BODY_STATUS: return .status(request: request)
+        case WIRE__ENVELOPE__BODY_STEPS: return .steps(request: request)
         case WIRE__ENVELOPE__BODY_SCALE:
             let wish = try the(envelope.scale)
             return .scale(request: request, wish.stages == 0 && wish.ranks == 0 ? nil : try layout(wish))
         case WIRE__ENVELOPE__BODY_DRAIN:
             return .drain(request: request, WorkerID(try name(the(envelope.drain).worker)))
+        case WIRE__ENVELOPE__BODY_KEYS: return .keys(request: request)
+        case WIRE__ENVELOPE__BODY_KEEP: return .keep(request: request, try record(the(envelope.keep)))
+        case WIRE__ENVELOPE__BODY_RECORD:
+            let wish = try the(envelope.record)
+            return .record(request: request, try recordName(wish), withData: wish.with_data != 0)
+        case WIRE__ENVELOPE__BODY_RECORDS:
+            return .records(request: request, try recordName(the(envelope.records)))
+        case WIRE__ENVELOPE__BODY_FORGET: return .forget(request: request, try recordName(the(envelope.forget)))
+        case WIRE__ENVELOPE__BODY_KEYS_ARE: return .keysAre(request: request, try keyList(the(envelope.keys_are)))
+        case WIRE__ENVELOPE__BODY_RECORDS_ARE:
+            return .recordsAre(request: request, try recordList(the(envelope.records_are)))
         case WIRE__ENVELOPE__BODY_MODEL_IS: return .modelIs(request: request, try modelCard(the(envelope.model_is)))
-        case WIRE__ENVELOPE__BODY_ACCEPTED: return .accepted(request: request, try job(envelope.accepted))
+        case WIRE__ENVELOPE__BODY_ACCEPTED:
+            let accepted = try the(envelope.accepted)
+            return .accepted(
+                request: request, JobID(try name(accepted.job)), isKept: accepted.is_kept != 0)
         case WIRE__ENVELOPE__BODY_PROBLEM: return .problem(request: request, try problem(the(envelope.problem)))
         case WIRE__ENVELOPE__BODY_EVENT:
             let event = try the(envelope.event)
@@ -114,6 +129,8 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_JOB_IS: return .jobIs(request: request, try jobState(the(envelope.job_is)))
         case WIRE__ENVELOPE__BODY_STATUS_IS:
             return .statusIs(request: request, try clusterStatus(the(envelope.status_is)))
+        case WIRE__ENVELOPE__BODY_STEPS_ARE:
+            return .stepsAre(request: request, try stepRecords(the(envelope.steps_are)))
         default:
             throw Problem.invalid("message: a body that this release does not know; run the same release on both sides")
         }

@@ -155,6 +155,9 @@ struct Encoder: ~Copyable {
         case .status(let request):
             ask(request, WIRE__ENVELOPE__BODY_STATUS)
             envelope.pointee.status = nothing()
+        case .steps(let request):
+            ask(request, WIRE__ENVELOPE__BODY_STEPS)
+            envelope.pointee.steps = nothing()
         case .scale(let request, let wish):
             ask(request, WIRE__ENVELOPE__BODY_SCALE)
             envelope.pointee.scale = layout(wish ?? Layout(stages: 0, ranks: 0))
@@ -163,12 +166,28 @@ struct Encoder: ~Copyable {
             let drain = arena.new(wire__drain__init)
             drain.pointee.worker = arena.place(text: worker.name)
             envelope.pointee.drain = drain
+        case .keys(let request):
+            ask(request, WIRE__ENVELOPE__BODY_KEYS)
+            envelope.pointee.keys = nothing()
+        case .keep(let request, let kept):
+            ask(request, WIRE__ENVELOPE__BODY_KEEP)
+            envelope.pointee.keep = record(kept)
+        case .record(let request, let name, let withData):
+            ask(request, WIRE__ENVELOPE__BODY_RECORD)
+            envelope.pointee.record = recordName(name, withData: withData)
+        case .records(let request, let name):
+            ask(request, WIRE__ENVELOPE__BODY_RECORDS)
+            envelope.pointee.records = recordName(name)
+        case .forget(let request, let name):
+            ask(request, WIRE__ENVELOPE__BODY_FORGET)
+            envelope.pointee.forget = recordName(name)
         case .modelIs(let request, let card):
             ask(request, WIRE__ENVELOPE__BODY_MODEL_IS)
             envelope.pointee.model_is = modelCard(card)
-        case .accepted(let request, let id):
+        case .accepted(let request, let id, let isKept):
             ask(request, WIRE__ENVELOPE__BODY_ACCEPTED)
             envelope.pointee.accepted = job(id)
+            envelope.pointee.accepted.pointee.is_kept = isKept ? 1 : 0
         case .problem(let request, let what):
             ask(request, WIRE__ENVELOPE__BODY_PROBLEM)
             envelope.pointee.problem = problem(what)
@@ -193,6 +212,15 @@ struct Encoder: ~Copyable {
         case .statusIs(let request, let status):
             ask(request, WIRE__ENVELOPE__BODY_STATUS_IS)
             envelope.pointee.status_is = clusterStatus(status)
+        case .keysAre(let request, let all):
+            ask(request, WIRE__ENVELOPE__BODY_KEYS_ARE)
+            envelope.pointee.keys_are = keyList(all)
+        case .recordsAre(let request, let found):
+            ask(request, WIRE__ENVELOPE__BODY_RECORDS_ARE)
+            envelope.pointee.records_are = recordList(found)
+        case .stepsAre(let request, let records):
+            ask(request, WIRE__ENVELOPE__BODY_STEPS_ARE)
+            envelope.pointee.steps_are = stepRecords(records)
         }
     }
 }

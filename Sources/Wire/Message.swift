@@ -56,7 +56,8 @@ public enum Message: Sendable, Equatable {
     case model(request: UInt64)
     /// Asks for a job: `accepted`, then its events, or `problem`.
     case submit(request: UInt64, JobRequest)
-    /// Asks for a job's events from its beginning: `event`s with this request's number, then `eventsEnd`, or `problem`.
+    /// Asks for a job's events from its beginning: `accepted`, `event`s with this request's number, then `eventsEnd`, or
+    /// `problem`.
     case events(request: UInt64, JobID)
     /// Asks for `done` or `problem`.
     case cancel(request: UInt64, JobID)
@@ -66,20 +67,33 @@ public enum Message: Sendable, Equatable {
     case job(request: UInt64, JobID)
     /// Asks for `statusIs`.
     case status(request: UInt64)
+    /// Asks for `stepsAre`.
+    case steps(request: UInt64)
     /// Asks for another layout, nil to have one chosen: `done` or `problem`.
     case scale(request: UInt64, Layout?)
     /// Asks to take a worker out of the layout: `done` or `problem`.
     case drain(request: UInt64, WorkerID)
+    /// Asks for `keysAre`.
+    case keys(request: UInt64)
+    /// Asks to keep a record: `done` or `problem`.
+    case keep(request: UInt64, Record)
+    /// Asks for one record: `recordsAre` with it or with none.
+    case record(request: UInt64, Record.Name, withData: Bool)
+    /// Asks for the records of a kind whose ids begin with the name's id, without their data: `recordsAre`.
+    case records(request: UInt64, Record.Name)
+    /// Asks to delete a record: `done` or `problem`.
+    case forget(request: UInt64, Record.Name)
 
     // Coordinator to gateway.
 
     /// The model that is served.
     case modelIs(request: UInt64, ModelCard)
-    /// The job is written down; its events follow under the same request number.
-    case accepted(request: UInt64, JobID)
+    /// The job is written down; its events follow under the same request number. One that is kept goes on when the coordinator is
+    /// started again.
+    case accepted(request: UInt64, JobID, isKept: Bool)
     /// The request failed.
     case problem(request: UInt64, Problem)
-    /// The job's event `number`, counted from 0.
+    /// The job's event `number`, counted from 0 without the progress of its prompt, which has the number of what follows.
     case event(request: UInt64, JobID, number: UInt64, JobEvent)
     /// No more events of this request.
     case eventsEnd(request: UInt64, JobID)
@@ -91,6 +105,12 @@ public enum Message: Sendable, Equatable {
     case jobIs(request: UInt64, JobState)
     /// The cluster.
     case statusIs(request: UInt64, ClusterStatus)
+    /// The API keys.
+    case keysAre(request: UInt64, [APIKey])
+    /// The records that were asked for.
+    case recordsAre(request: UInt64, [Record])
+    /// The last steps, oldest first.
+    case stepsAre(request: UInt64, [StepRecord])
 }
 
 extension Message {

@@ -11,6 +11,7 @@ extension Problem.Kind {
         (.unavailable, WIRE__PROBLEM_KIND__PROBLEM_KIND_UNAVAILABLE),
         (.cancelled, WIRE__PROBLEM_KIND__PROBLEM_KIND_CANCELLED),
         (.failed, WIRE__PROBLEM_KIND__PROBLEM_KIND_FAILED),
+        (.busy, WIRE__PROBLEM_KIND__PROBLEM_KIND_BUSY),
     ]
 }
 
@@ -31,6 +32,14 @@ extension JobState.Phase {
         (.finished, WIRE__JOB_PHASE__JOB_PHASE_FINISHED),
         (.failed, WIRE__JOB_PHASE__JOB_PHASE_FAILED),
         (.cancelled, WIRE__JOB_PHASE__JOB_PHASE_CANCELLED),
+    ]
+}
+
+extension APIKey.Scope {
+    static let wire: [(APIKey.Scope, Wire__KeyScope)] = [
+        (.watch, WIRE__KEY_SCOPE__KEY_SCOPE_WATCH),
+        (.use, WIRE__KEY_SCOPE__KEY_SCOPE_USE),
+        (.admin, WIRE__KEY_SCOPE__KEY_SCOPE_ADMIN),
     ]
 }
 

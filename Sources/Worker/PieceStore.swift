@@ -61,7 +61,8 @@ struct PieceStore: Sendable {
         }
     }
 
-    private static func makeFolders(_ path: String) throws {
+    /// Makes a folder and those above it.
+    static func makeFolders(_ path: String) throws {
         var made = path.hasPrefix("/") ? "" : "."
         for part in path.split(separator: "/") {
             made += "/\(part)"

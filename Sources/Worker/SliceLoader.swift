@@ -1,6 +1,7 @@
 import Checkpoint
 import Core
 import GLM
+import Threads
 import Wire
 
 /// Loads the weights of a slice: from this worker's own copy of the model, or from the coordinator's.
@@ -22,6 +23,27 @@ struct SliceLoader: Sendable {
                 $0.upperBound == $1.lowerBound
             })
         else { throw Problem.failed("the slice that was assigned does not fit the model") }
+    }
+
+    /// Where packed weights of a model are kept: beside it, or with what came from the coordinator; nil when nowhere, or when it is small.
+    private func cache(_ assignment: Assignment, _ description: ModelDescription) -> PackedCache? {
+        let bytes = description.tensors.values.reduce(0) { $0 + ($1.byteCount ?? 0) }
+        guard bytes >= PackedCache.leastBytes else { return nil }
+        return parts.packedFolders.lazy.compactMap { PackedCache(folder: $0, digest: assignment.digest) }.first
+    }
+
+    /// Writes behind what was packed; a start that is not the first then only maps it.
+    func keep(_ stage: Stage, _ assignment: Assignment) throws {
+        let description = try ModelDescription(decoding: assignment.modelDescription)
+        guard let cache = cache(assignment, description) else { return }
+        let log = parts.log
+        _ = Thread(name: "keeper") {
+            do {
+                try stage.keepWeights(in: cache)
+            } catch {
+                log("packed weights are not kept for the next start: \(error.asProblem)")
+            }
+        }
     }
 
     /// Loads the slice of an assignment; takes as long as it takes.
@@ -48,7 +70,7 @@ struct SliceLoader: Sendable {
             description: description, slice: slice, source: source, type: assignment.weightType,
             kvType: assignment.kvType,
             kvPages: assignment.kvPages, kvMemoryPages: assignment.kvMemoryPages, spillFolder: parts.spillFolder,
-            threads: parts.threads
+            cache: cache(assignment, description), threads: parts.threads
         ) { fraction in
             parts.vitals.set(activity: "loading \(Int(fraction * 100))%")
             guard lastTold.duration(to: .now) > .milliseconds(250) else { return }

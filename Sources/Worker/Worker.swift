@@ -33,6 +33,13 @@ public final class Worker: Sendable {
         link = try DataLink(context: context, endpoint: settings.dataEndpoint, insecure: settings.insecure)
     }
 
+    /// Where packed weights may be kept: beside the model, or where what came from the coordinator is; nowhere when nothing is to be kept.
+    private var packedFolders: [String] {
+        guard let cache = settings.cache else { return [] }
+        try? PieceStore.makeFolders(cache)
+        return [checkpoint.map { "\($0.folder).glm-packed" }, "\(cache)/packed"].compactMap(\.self)
+    }
+
     /// Ends `run`; from any thread.
     public func stop() { inbox.put(.stop) }
 
@@ -60,7 +67,8 @@ public final class Worker: Sendable {
                 digest: digest, cache: settings.cache,
                 disk: settings.kvFolder.flatMap { folder in settings.kvDisk.map { DiskRoom(folder: folder, bytes: $0) }
                 },
-                spillFolder: settings.kvFolder, send: send, log: settings.log))
+                spillFolder: settings.kvFolder, packedFolders: packedFolders, send: send, record: settings.record,
+                log: settings.log))
         defer {
             engine.stop()
             client.close()

@@ -3,6 +3,7 @@ import Checkpoint
 import Coordinator
 import Core
 import Glibc
+import Telemetry
 import Tokenization
 import Transport
 
@@ -13,6 +14,7 @@ struct CoordinatorCommand: AsyncParsableCommand {
 
     @OptionGroup var role: RoleOptions
     @OptionGroup var serving: ServingOptions
+    @OptionGroup var kept: StoreOptions
 
     @Option(
         help: "Where workers and gateways connect to: tcp://HOST:PORT or ipc://PATH; tcp://127.0.0.1:7070 unless given."
@@ -43,7 +45,9 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 insecure: try insecure || settings.bool("insecure") ?? false, layout: layout, workers: expected,
                 weightType: try serving.weightType(settings), kvType: try serving.kvType(settings),
                 kvTokens: try serving.kvTokens(settings), scalesItself: try serving.scalesItself(settings),
-                chunk: try serving.chunk(settings)
+                chunk: try serving.chunk(settings), store: kept.path(settings),
+                retention: try kept.retention(settings), longestQueue: try kept.longestQueue(settings),
+                record: Telemetry.records(of: "coordinator")
             ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
         // Workers hear that the cluster ends: the words need a moment to leave.
@@ -109,7 +113,7 @@ struct ServingOptions: ParsableArguments {
     /// The weights' type, or nil for as stored.
     func weightType(_ settings: Settings) throws -> WeightType? {
         guard let name = type ?? settings.string("type") else { return nil }
-        guard let found = WeightType(name: name), found != .q4m else {
+        guard let found = WeightType(name: name), found.isRoundedTo else {
             throw Problem.invalid("--type \(name) is unknown; use f32, bf16, f16, q8 or q4")
         }
         return found

@@ -7,16 +7,31 @@ struct GatewayOptions: ParsableArguments {
     @Option(help: "The gateway's address; http://127.0.0.1:8080 unless given.")
     var gateway: String?
 
+    @Option(name: .customLong("api-key"), help: "A file that holds the API key, where the gateway wants one.")
+    var apiKey: String?
+
     @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
     var config: String?
 
     /// The configuration, read anew.
     func settings() throws -> Settings { try Settings.load(config: config) }
 
+    /// The API key, or nil when none is configured.
+    private func key() throws -> String? {
+        guard let path = try apiKey ?? settings().string("api-key") else { return nil }
+        let bytes = try FileBytes.read(path, remedy: "give a file that holds an API key with --api-key FILE")
+        let text = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        guard text.count == 1, text[0].utf8.allSatisfy({ (33..<127).contains($0) }) else {
+            throw Problem.invalid("\(path) holds no API key; expected one word, as glm keys create prints it")
+        }
+        return String(text[0])
+    }
+
     /// The gateway that is meant.
     func client() throws -> GatewayClient {
         GatewayClient(
-            http: try HTTPClient(url: try gateway ?? settings().string("gateway") ?? "http://127.0.0.1:8080"))
+            http: try HTTPClient(
+                url: try gateway ?? settings().string("gateway") ?? "http://127.0.0.1:8080", key: try key()))
     }
 }
 
@@ -32,10 +47,14 @@ struct GatewayClient: Sendable {
     }
 
     /// Calls `react` with the data of every event of an answer until it returns false or the stream ends.
+    /// A job's events follow the one with the id `after`; below 0 they begin with the first.
     func events(
-        _ method: HTTPClient.Method, _ path: String, body: JSONValue? = nil, react: (String) async throws -> Bool
+        _ method: HTTPClient.Method, _ path: String, body: JSONValue? = nil, after: Int = -1,
+        comment: (String) async -> Void = { _ in }, react: (String) async throws -> Bool
     ) async throws {
-        if let refusal = try await http.events(method, path, body: body?.text(), react: react) {
+        if let refusal = try await http.events(
+            method, path, body: body?.text(), after: after, comment: comment, react: react)
+        {
             throw problem(refusal)
         }
     }
@@ -44,6 +63,30 @@ struct GatewayClient: Sendable {
     func submit(_ body: JSONValue) async throws -> String {
         guard let id = try await json(.POST, "/v1/jobs", body: body)["id"]?.string else { throw notOurs }
         return id
+    }
+
+    /// Uploads a file; returns its id.
+    func upload(_ text: String, name: String, purpose: String) async throws -> String {
+        // A boundary that stands nowhere in the text.
+        var boundary = "glm"
+        while text.contains("--" + boundary) { boundary += String(UInt32.random(in: 0...UInt32.max), radix: 36) }
+        let plain = name.filter { $0 != "\"" && $0.isASCII && !$0.isNewline }
+        let form =
+            "--\(boundary)\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\n\(purpose)\r\n"
+            + "--\(boundary)\r\ncontent-disposition: form-data; name=\"file\"; filename=\"\(plain)\"\r\n\r\n"
+            + text + "\r\n--\(boundary)--\r\n"
+        let answer = try await http.send(
+            .POST, "/v1/files", body: form, headers: [("content-type", "multipart/form-data; boundary=\(boundary)")])
+        guard (200..<300).contains(answer.status) else { throw problem(answer) }
+        guard let id = try parse(answer.body)["id"]?.string else { throw notOurs }
+        return id
+    }
+
+    /// The content of a file.
+    func content(of file: String) async throws -> String {
+        let answer = try await http.send(.GET, "/v1/files/\(file)/content")
+        guard (200..<300).contains(answer.status) else { throw problem(answer) }
+        return answer.body
     }
 
     /// Ends a job.
@@ -65,6 +108,7 @@ struct GatewayClient: Sendable {
             case (404, _): .notFound
             case (403, _), (_, "permission_error"): .refused
             case (503, _), (_, "service_unavailable_error"): .unavailable
+            case (429, _), (_, "rate_limit_error"): .busy
             case (499, _), (_, "cancelled_error"): .cancelled
             case (500..., _), (_, "server_error"): .failed
             default: .invalid
@@ -116,7 +160,19 @@ struct JobFollower {
             if writesText, !text.isEmpty, !text.hasSuffix("\n") { Terminal.write("\n") }
         }
         let client = client
-        try await client.events(.GET, "/v1/jobs/\(job)/events") { data in try take(data) }
+        // A job outlives a gateway or a coordinator that is started again, and so does the wait for it.
+        var heard = ContinuousClock.now
+        while end == nil, !Task.isCancelled {
+            do {
+                try await client.events(.GET, "/v1/jobs/\(job)/events", after: tokens.count - 1) { data in
+                    heard = .now
+                    return try take(data)
+                }
+                break
+            } catch let problem as Problem where problem.kind == .unavailable && heard + .seconds(60) > .now {
+                try await Task.sleep(for: .milliseconds(500))
+            }
+        }
         guard let end else {
             try Task.checkCancellation()
             throw Problem.failed("the events of \(job) ended before it did; see `glm jobs show \(job)`")

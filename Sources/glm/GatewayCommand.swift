@@ -20,8 +20,12 @@ struct GatewayCommand: AsyncParsableCommand {
     @Option(help: "The gateway's key file, or the folder that `glm keys make` wrote.")
     var keys: String?
 
-    @Flag(help: "Listen for HTTP where others can reach it; the interface has no keys yet.")
+    @Flag(help: "Let everybody in where others can reach it, though there are no API keys.")
     var insecure = false
+
+    @Option(help: "A file that spans of requests are appended to, a line of OTLP in JSON each; none unless given.")
+    var traces: String?
+    @OptionGroup var web: WebOptions
 
     @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
     var config: String?
@@ -39,8 +43,11 @@ struct GatewayCommand: AsyncParsableCommand {
             security: try Self.security(keys ?? settings.string("keys"))
         ) { note($0) }
         defer { link.close() }
+        raiseDescriptorLimit()
         let gateway = try Gateway(
-            settings: Gateway.Settings(listen: listen, insecure: isInsecure), service: link)
+            settings: Gateway.Settings(
+                listen: listen, insecure: isInsecure, origins: try web.origins(settings),
+                traces: traces ?? settings.string("traces")), service: link)
         try await gateway.run { note("listening at http://\($0)") }
     }
 

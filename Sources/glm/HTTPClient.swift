@@ -24,9 +24,11 @@ struct HTTPClient: Sendable {
     private let host: String
     private let port: Int
     private let prefix: String
+    private let key: String?
 
-    /// A client for the gateway at `url`, of the form `http://HOST:PORT`.
-    init(url: String) throws {
+    /// A client for the gateway at `url`, of the form `http://HOST:PORT`, which sends the API key `key`.
+    init(url: String, key: String? = nil) throws {
+        self.key = key
         let wanted = "expected http://HOST:PORT, for example http://127.0.0.1:8080"
         guard !url.hasPrefix("https://") else {
             throw Problem.invalid(
@@ -54,29 +56,37 @@ struct HTTPClient: Sendable {
     }
 
     /// Sends a request and collects the answer.
-    func send(_ method: Method, _ path: String, body: String? = nil) async throws -> Answer {
+    func send(
+        _ method: Method, _ path: String, body: String? = nil, headers: [(String, String)] = []
+    ) async throws -> Answer {
         var text = ByteBuffer()
-        let status = try await exchange(method, path, body: body) { _, part in
+        let status = try await exchange(method, path, body: body, headers: headers) { _, part in
             text.writeImmutableBuffer(part)
             return true
         }
         return Answer(status: status, body: String(buffer: text))
     }
 
-    /// Sends a request and calls `react` with the data of every event of the answer until it returns false.
+    /// Sends a request and calls `react` with the data of every event of the answer until it returns false, `comment` with what
+    /// the gateway says between events.
     ///
     /// Returns nil, or the whole answer when it is an error and no stream.
     func events(
-        _ method: Method, _ path: String, body: String? = nil, react: (String) async throws -> Bool
+        _ method: Method, _ path: String, body: String? = nil, after: Int = -1,
+        comment: (String) async -> Void = { _ in },
+        react: (String) async throws -> Bool
     ) async throws -> Answer? {
         var refusal = ByteBuffer()
         var reader = EventReader()
-        let status = try await exchange(method, path, body: body) { status, part in
+        let place = after < 0 ? [] : [("last-event-id", "\(after)")]
+        let status = try await exchange(method, path, body: body, headers: place) { status, part in
             guard status == 200 else {
                 refusal.writeImmutableBuffer(part)
                 return true
             }
-            for event in reader.read(part.readableBytesView) where try await !react(event) { return false }
+            let events = reader.read(part.readableBytesView)
+            for text in reader.takeComments() { await comment(text) }
+            for event in events where try await !react(event) { return false }
             return true
         }
         return status == 200 ? nil : Answer(status: status, body: String(buffer: refusal))
@@ -86,15 +96,20 @@ struct HTTPClient: Sendable {
     ///
     /// Returns the status; throws when the connection ends before the answer does.
     private func exchange(
-        _ method: Method, _ path: String, body: String?, react: (Int, ByteBuffer) async throws -> Bool
+        _ method: Method, _ path: String, body: String?, headers extra: [(String, String)] = [],
+        react: (Int, ByteBuffer) async throws -> Bool
     ) async throws -> Int {
         let channel = try await connect()
         do {
             return try await channel.executeThenClose { inbound, outbound in
                 let payload = body.map { ByteBuffer(string: $0) }
                 var headers = HTTPHeaders([("host", "\(host):\(port)"), ("connection", "close")])
+                if let key { headers.add(name: "authorization", value: "Bearer \(key)") }
+                for (name, value) in extra { headers.add(name: name, value: value) }
                 if let payload {
-                    headers.add(name: "content-type", value: "application/json")
+                    if !headers.contains(name: "content-type") {
+                        headers.add(name: "content-type", value: "application/json")
+                    }
                     headers.add(name: "content-length", value: "\(payload.readableBytes)")
                 }
                 let head = HTTPRequestHead(
@@ -113,7 +128,7 @@ struct HTTPClient: Sendable {
                     }
                 }
                 try Task.checkCancellation()
-                throw Problem.failed(
+                throw Problem.unavailable(
                     status == nil
                         ? "\(url) closed the connection without an answer; is a glm gateway listening there?"
                         : "the gateway at \(url) closed the connection before its answer was complete; try again")
@@ -121,7 +136,7 @@ struct HTTPClient: Sendable {
         } catch is HTTPParserError {
             throw Problem.failed("\(url) does not answer in HTTP; is a glm gateway listening there?")
         } catch let error as IOError {
-            throw Problem.failed("the connection to the gateway at \(url) broke: \(Self.words(error)); try again")
+            throw Problem.unavailable("the connection to the gateway at \(url) broke: \(Self.words(error)); try again")
         }
     }
 
@@ -156,10 +171,17 @@ struct HTTPClient: Sendable {
     }
 }
 
-/// Takes a stream of server-sent events apart, however it was cut; comments are passed over.
+/// Takes a stream of server-sent events apart, however it was cut.
 struct EventReader {
     private var line: [UInt8] = []
     private var data: [String] = []
+    private var comments: [String] = []
+
+    /// The comments that were complete and not taken yet.
+    mutating func takeComments() -> [String] {
+        defer { comments = [] }
+        return comments
+    }
 
     /// The data of the events that `bytes` complete.
     mutating func read(_ bytes: some Sequence<UInt8>) -> [String] {
@@ -178,6 +200,8 @@ struct EventReader {
             } else if text.hasPrefix("data:") {
                 let value = text.dropFirst("data:".count)
                 data.append(String(value.hasPrefix(" ") ? value.dropFirst() : value))
+            } else if text.hasPrefix(": ") {
+                comments.append(String(text.dropFirst(2)))
             }
         }
         return events

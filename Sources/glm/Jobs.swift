@@ -6,7 +6,7 @@ import Tokenization
 struct Jobs: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "jobs", abstract: "List, show, wait for and cancel jobs.",
-        subcommands: [List.self, Show.self, Wait.self, Cancel.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Show.self, Wait.self, Watch.self, Cancel.self], defaultSubcommand: List.self)
 
     /// `glm jobs list`.
     struct List: AsyncParsableCommand {
@@ -21,19 +21,56 @@ struct Jobs: AsyncParsableCommand {
             let client = try gateway.client()
             let answer = try await client.json(.GET, "/v1/jobs")
             guard let jobs = answer["data"]?.elements else { throw client.notOurs }
-            guard !json else { return Terminal.write(JSONValue.array(jobs).text() + "\n") }
-            let rows = jobs.map { job in
-                [
-                    job["id"]?.string ?? "?", job["status"]?.string ?? "?",
-                    "\(job["prefilled_tokens"]?.integer ?? 0)/\(job["prompt_tokens"]?.integer ?? 0)",
-                    "\(job["completion_tokens"]?.integer ?? 0)", Jobs.summary(job),
-                ]
-            }
-            Terminal.write(
-                rows.isEmpty
-                    ? "no jobs\n"
-                    : Terminal.table(["JOB", "STATUS", "PROMPT", "ANSWER", "TEXT"], rows, right: [2, 3]))
+            Terminal.write(json ? JSONValue.array(jobs).text() + "\n" : Jobs.table(jobs))
         }
+    }
+
+    /// `glm jobs watch`.
+    struct Watch: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show the jobs that wait or run, as they go on, until Ctrl-C.")
+
+        @OptionGroup var gateway: GatewayOptions
+
+        func run() async throws {
+            let client = try gateway.client()
+            try await Interrupt.cancelling {
+                var last = ""
+                while !Task.isCancelled {
+                    guard let jobs = try await client.json(.GET, "/v1/jobs")["data"]?.elements else {
+                        throw client.notOurs
+                    }
+                    let open = jobs.filter { ["queued", "prefill", "decode"].contains($0["status"]?.string ?? "") }
+                    let page = open.isEmpty ? "no job waits or runs\n" : Jobs.table(open)
+                    if page != last {
+                        // A terminal is drawn over; a file gets every change.
+                        Terminal.write((Terminal.showsOutput ? "\u{1B}[H\u{1B}[2J" : "") + page)
+                        last = page
+                    }
+                    do { try await Task.sleep(for: .seconds(1)) } catch { return }
+                }
+            }
+        }
+    }
+
+    /// The jobs as a table.
+    private static func table(_ jobs: [JSONValue]) -> String {
+        let rows = jobs.map { job in
+            [
+                job["id"]?.string ?? "?", job["status"]?.string ?? "?",
+                "\(job["prefilled_tokens"]?.integer ?? 0)/\(job["prompt_tokens"]?.integer ?? 0)",
+                "\(job["completion_tokens"]?.integer ?? 0)", Jobs.place(job) ?? Jobs.summary(job),
+            ]
+        }
+        return rows.isEmpty
+            ? "no jobs\n" : Terminal.table(["JOB", "STATUS", "PROMPT", "ANSWER", "TEXT"], rows, right: [2, 3])
+    }
+
+    /// Where a job that waits stands, and when it starts.
+    private static func place(_ job: JSONValue) -> String? {
+        guard let position = job["queue_position"]?.integer else { return nil }
+        let start = job["expected_start_seconds"]?.double.map { ", starts in about \(Terminal.time($0))" } ?? ""
+        return "number \(position) of those that wait\(start)"
     }
 
     /// `glm jobs show`.
@@ -59,6 +96,7 @@ struct Jobs: AsyncParsableCommand {
                 ],
                 ["answer", "\(job["completion_tokens"]?.integer ?? 0) tokens"],
             ]
+            if let place = Jobs.place(job) { rows.append(["queue", place]) }
             if let finish = job["finish_reason"]?.string { rows.append(["finish", finish]) }
             if let problem = job["error"]?["message"]?.string { rows.append(["problem", problem]) }
             for (name, key) in [("queued", "queued_ms"), ("prefill", "prefill_ms"), ("decode", "decode_ms")] {

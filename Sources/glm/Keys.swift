@@ -1,15 +1,24 @@
 import ArgumentParser
 import Core
+import JobStore
 import Transport
 
-/// `glm keys`: the secrets that make a host a member of a cluster.
+/// `glm keys`: the secrets that make a host a member of a cluster (`make`), and the API keys that let people and programs use it.
 struct Keys: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Make the keys that protect a cluster on a network.", subcommands: [Make.self])
+        abstract: "Make cluster keys, which hosts have, and API keys, which users have.",
+        subcommands: [Make.self, Create.self, List.self, Revoke.self])
+
+    /// Whether a store has an API key that opens anything.
+    static func areThere(in store: String?) throws -> Bool {
+        guard let store else { return false }
+        let now = WallClock.seconds
+        return try KeyRing(path: store).all().contains { $0.isValid(at: now) }
+    }
 
     struct Make: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Write new keys into a folder.",
+            abstract: "Write new cluster keys into a folder.",
             discussion: """
                 cluster.key is for the coordinator and the workers, gateway.key for gateways; copy them over a safe way and keep \
                 them at mode 600. cluster.pub holds no secret. Existing files are never replaced.

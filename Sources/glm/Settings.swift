@@ -9,13 +9,16 @@ import TOMLKit
 struct Settings: Sendable {
     /// Every key that the file may have.
     static let keys: Set<String> = [
-        "attention", "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys", "kv-disk", "kv-memory",
+        "allow-origin", "api-key", "attention", "bind", "cache", "chunk", "coordinator", "gateway", "insecure", "keys",
+        "kv-disk", "kv-memory",
         "kv-spill",
         "kv-tokens",
         "kv-type", "layout", "listen",
-        "log-format", "log-level", "max-tokens", "memory", "model", "name", "scale", "seed", "stop", "system",
+        "log-format", "log-level", "max-tokens", "memory", "model", "name", "queue", "retention", "scale", "seed",
+        "stop",
+        "store", "system",
         "temperature",
-        "threads", "top-k", "top-p", "type", "workers",
+        "threads", "top-k", "top-p", "traces", "type", "workers",
     ]
 
     /// A value as the file has it.

@@ -14,6 +14,9 @@ struct Submit: AsyncParsableCommand {
     @Option(help: "Read what to ask from a file.")
     var file: String?
 
+    @Option(help: "Send the requests in a file in OpenAI's batch form (JSONL), and print their results.")
+    var batch: String?
+
     @Flag(help: "Print the job's name and leave; see `glm jobs wait`.")
     var detach = false
 
@@ -32,6 +35,12 @@ struct Submit: AsyncParsableCommand {
 
     func run() async throws {
         let client = try gateway.client()
+        if let batch {
+            guard text == nil, file == nil else {
+                throw ValidationError("give --batch alone, without a text or --file")
+            }
+            return try await BatchSubmission(client: client, path: batch).run(detach: detach, json: json)
+        }
         let body = try requestBody(settings: try gateway.settings())
         if detach {
             let job = try await client.submit(body)

@@ -21,8 +21,15 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Where to listen for HTTP; 127.0.0.1:8080 unless given.")
     var listen: String?
 
-    @Flag(help: "Listen for HTTP where others can reach it; the interface has no keys yet.")
+    @Option(help: "A file that spans of requests are appended to, a line of OTLP in JSON each; none unless given.")
+    var traces: String?
+
+    @OptionGroup var kept: StoreOptions
+
+    @Flag(help: "Let everybody in where others can reach it, though there are no API keys.")
     var insecure = false
+
+    @OptionGroup var web: WebOptions
 
     func run() async throws {
         let settings = try Settings.load(config: serving.config)
@@ -38,9 +45,9 @@ struct Up: AsyncParsableCommand {
         guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
         let address = try ListenAddress(listen ?? settings.string("listen") ?? "127.0.0.1:8080")
         let isInsecure = try insecure || settings.bool("insecure") ?? false
-        guard address.isLoopback || isInsecure else {
+        guard try address.isLoopback || isInsecure || Keys.areThere(in: kept.path(settings)) else {
             throw Problem.refused(
-                "listening at \(address) would let everybody on the network use the cluster; listen at 127.0.0.1, or allow it with --insecure"
+                "listening at \(address) would let everybody on the network use the cluster, which has no API keys: make one with glm keys create and give its --store, listen at 127.0.0.1, or allow it with --insecure"
             )
         }
         var coordinator = [
@@ -51,12 +58,15 @@ struct Up: AsyncParsableCommand {
         if let type = try serving.kvType(settings) { coordinator += ["--kv-type", type.name] }
         if try serving.scalesItself(settings) { coordinator += ["--scale", "auto"] }
         if let tokens = try serving.kvTokens(settings) { coordinator += ["--kv-tokens", "\(tokens)"] }
+        coordinator += try kept.flags(settings)
         let folder = try PrivateFolder()
         defer { folder.remove() }
         let household = Household(
             folder: folder.path, model: model, workerCount: count, memory: LocalCluster.share(of: count),
             threads: threads, pool: try pool.flags(settings), coordinator: coordinator,
-            gateway: ["--listen", "\(address)"] + (isInsecure ? ["--insecure"] : []), address: "\(address)")
+            gateway: ["--listen", "\(address)"] + (isInsecure ? ["--insecure"] : [])
+                + (try web.flags(settings))
+                + ((traces ?? settings.string("traces")).map { ["--traces", $0] } ?? []), address: "\(address)")
         do {
             try await Interrupt.cancelling { try await household.run() }
         } catch is CancellationError {
@@ -82,12 +92,7 @@ private struct Household: Sendable {
     func run() async throws {
         var children: [Child] = []
         do {
-            children.append(
-                try Child(
-                    "coordinator", ["coordinator", "--bind", control, "--with-parent"] + coordinator, folder: folder))
-            children.append(
-                try Child("gateway", ["gateway", "--coordinator", control, "--with-parent"] + gateway, folder: folder))
-            for index in 0..<workerCount { children.append(try worker(index)) }
+            for index in 0..<workerCount + 2 { children.append(try child(index)) }
             try await watch(&children)
         } catch {
             await Child.stop(children)
@@ -95,9 +100,17 @@ private struct Household: Sendable {
         }
     }
 
-    private func worker(_ index: Int) throws -> Child {
-        try LocalCluster.worker(
-            index, memory: memory, control: control, model: model, threads: threads, folder: folder,
+    /// The coordinator, the gateway, then the workers.
+    private func child(_ index: Int) throws -> Child {
+        let role = ["--with-parent"]
+        if index == 0 {
+            return try Child("coordinator", ["coordinator", "--bind", control] + role + coordinator, folder: folder)
+        }
+        if index == 1 {
+            return try Child("gateway", ["gateway", "--coordinator", control] + role + gateway, folder: folder)
+        }
+        return try LocalCluster.worker(
+            index - 2, memory: memory, control: control, model: model, threads: threads, folder: folder,
             pool: pool)
     }
 
@@ -108,14 +121,14 @@ private struct Household: Sendable {
         var returns = [Return](repeating: Return(), count: children.count)
         while true {
             for (index, child) in children.enumerated() where !child.isRunning {
-                // Without coordinator or gateway there is no cluster; a worker that was lost is started again.
-                guard index >= 2, view.wasReady else { throw child.end }
+                // Who was lost is started again; what never came to serve will not.
+                guard view.wasReady else { throw child.end }
                 if returns[index].time == nil {
                     let pause = returns[index].plan(after: child.started.duration(to: .now))
                     let when = pause == .zero ? "" : " in \(pause.components.seconds) s"
                     view.say("\(child.end.message); starting it again\(when)")
                 }
-                if returns[index].isDue { children[index] = try worker(index - 2) }
+                if returns[index].isDue { children[index] = try self.child(index) }
             }
             if let status = try? await link.status() {
                 view.show(status)

@@ -79,17 +79,31 @@ struct Client: Sendable {
     }
 }
 
+extension Client {
+    /// Connects, says nothing, and tells whether the gateway hangs up.
+    func isClosedWhenSilent(within limit: Duration) async throws -> Bool {
+        let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+            .connect(host: "127.0.0.1", port: port).get()
+        let end = ContinuousClock.now + limit
+        while channel.isActive, end > .now { try await Task.sleep(for: .milliseconds(20)) }
+        defer { channel.close(promise: nil) }
+        return !channel.isActive
+    }
+}
+
 /// Log lines would drown the results of the tests; bootstrapping is allowed once.
 private let silence: Void = LoggingSystem.bootstrap { _ in SwiftLogNoOpLogHandler() }
 
 /// Runs a gateway on a free port of the loopback interface around `body`.
 func withGateway<Result: Sendable>(
     _ cluster: FakeCluster, heartbeat: Duration = .seconds(15), bodyLimit: Int = 1 << 20,
+    origins: [String] = [], patience: Duration = .seconds(60), traces: String? = nil,
     _ body: @escaping @Sendable (Client) async throws -> Result
 ) async throws -> Result {
     _ = silence
     let settings = Gateway.Settings(
-        listen: try ListenAddress("127.0.0.1:0"), heartbeat: heartbeat, bodyLimit: bodyLimit)
+        listen: try ListenAddress("127.0.0.1:0"), heartbeat: heartbeat, bodyLimit: bodyLimit,
+        origins: origins, patience: patience, traces: traces)
     let gateway = try Gateway(settings: settings, service: cluster)
     let (ports, announce) = AsyncStream<Int>.makeStream()
     let server = Task {

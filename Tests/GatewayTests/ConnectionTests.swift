@@ -78,15 +78,13 @@ struct ConnectionTests {
     }
 
     @Test("an address that others can reach is refused unless it is allowed")
-    func open() throws {
+    func open() async throws {
         for host in ["0.0.0.0:8080", "192.168.1.5:8080", "[::]:8080", "example.org:80", "127.0.0.1.example.org:80"] {
             let listen = try ListenAddress(host)
-            let problem = #expect(throws: Problem.self) {
-                try Gateway(settings: Gateway.Settings(listen: listen), service: try FakeCluster())
-            }
+            let gateway = try Gateway(settings: Gateway.Settings(listen: listen), service: try FakeCluster())
+            let problem = await #expect(throws: Problem.self) { try await gateway.run(handlesSignals: false) }
             #expect(problem?.kind == .refused)
             #expect(problem?.message.contains("--insecure") == true)
-            _ = try Gateway(settings: Gateway.Settings(listen: listen, insecure: true), service: try FakeCluster())
         }
         for host in ["127.0.0.1:8080", "localhost:1", "[::1]:0", "127.8.9.1:80"] {
             #expect(try ListenAddress(host).isLoopback)

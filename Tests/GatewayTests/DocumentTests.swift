@@ -18,7 +18,7 @@ struct DocumentTests {
                 let parts = match.2.split(separator: "/").map { part in
                     part == "**" ? "{id}" : part.hasPrefix(":") ? "{\(part.dropFirst())}" : String(part)
                 }
-                return (String(match.1), "/" + parts.joined(separator: "/"))
+                return (method: String(match.1), path: "/" + parts.joined(separator: "/"))
             }
         }
     }

@@ -16,8 +16,13 @@ actor FakeCluster: ClusterService {
     }
 
     private(set) var wishes: [String] = []
+    /// The API keys there are.
+    var apiKeys: [APIKey] = []
+    /// What gateways keep here.
+    private(set) var kept: [Record.Name: Record] = [:]
     private var table: [String: Job] = [:]
     private var order: [JobID] = []
+    private var tags: [String: JobID] = [:]
     private let card: ModelCard?
     private let tokenizer: Tokenizer
 
@@ -56,13 +61,15 @@ actor FakeCluster: ClusterService {
         if let maxTokens = request.options.maxTokens, request.prompt.count + maxTokens > card.contextLength {
             throw Problem.invalid("the prompt and max_tokens do not fit the context")
         }
+        if !request.tag.isEmpty, let known = tags[request.tag] { return (known, try events(of: known)) }
         let id = JobID("job-\(order.count + 1)")
+        if !request.tag.isEmpty { tags[request.tag] = id }
         requests.append(request)
         order.insert(id, at: 0)
         table[id.name] = Job(
             state: JobState(
                 id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count),
-                accepted: 1_700_000_000, attention: request.options.attention))
+                accepted: 1_700_000_000, attention: request.options.attention, owner: request.owner))
         let stream = try events(of: id)
         Task { await answer(id, request) }
         return (id, stream)
@@ -101,7 +108,22 @@ actor FakeCluster: ClusterService {
                     worker: WorkerID("ada"), state: "ready", stage: 0, rank: 0, layers: 0..<4, leaves: 0..<8,
                     memory: 1 << 30, weightBytes: 1 << 20, kv: KVUse(pages: 64, used: 1, pageBytes: 4096), threads: 2,
                     activity: "idle")
-            ], queuedJobs: 0, runningJobs: table.values.count { !$0.isOver }, steps: 17)
+            ], queuedJobs: 0, runningJobs: table.values.count { !$0.isOver }, steps: 17,
+            totals: ClusterTotals(
+                promptTokens: 40, cachedTokens: 10, lookedUpTokens: 40, generatedTokens: 9, accepted: order.count,
+                ended: [.stop: 3]))
+    }
+
+    func steps() -> [StepRecord] {
+        let part = StepRecord.Part(
+            worker: WorkerID("ada"), stage: 1, rank: 0, end: .milliseconds(1012), inputWait: .milliseconds(2),
+            rankWait: .milliseconds(1), compute: .milliseconds(7))
+        return [
+            StepRecord(
+                epoch: 3, number: 16, sent: .seconds(1), done: .milliseconds(1013), promptTokens: 512, decodes: 1,
+                parts: [part]),
+            StepRecord(epoch: 3, number: 17, sent: .milliseconds(1014), promptTokens: 0, decodes: 1),
+        ]
     }
 
     func scale(to layout: Layout?) throws {
@@ -112,6 +134,23 @@ actor FakeCluster: ClusterService {
     func drain(_ worker: WorkerID) throws {
         guard worker.name == "ada" else { throw Problem.notFound("there is no worker \(worker)") }
         wishes.append("without \(worker)")
+    }
+
+    func keys() -> [APIKey] { apiKeys }
+    func set(_ keys: [APIKey]) { apiKeys = keys }
+    func keep(_ record: Record) { kept[record.name] = record }
+    func forget(_ name: Record.Name) { kept[name] = nil }
+
+    func record(_ name: Record.Name, withData: Bool) -> Record? {
+        guard var found = kept[name] else { return nil }
+        if !withData { found.data = [] }
+        return found
+    }
+
+    func records(_ kind: String, prefix: String) -> [Record] {
+        kept.values.filter { $0.name.kind == kind && $0.name.id.hasPrefix(prefix) }.sorted {
+            ($0.created, $0.name.id) < ($1.created, $1.name.id)
+        }
     }
 
     // MARK: Answering

@@ -35,7 +35,9 @@ enum Plan {
         "Grammar": Room(rooms: ["Core"]),
         "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
-        "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
+        "Telemetry": Room(rooms: [], packages: ["CoreMetrics", "Logging"], toolchain: system),
+        "JobStore": Room(
+            rooms: ["Core", "Threads", "Wire", "CSodium"], packages: ["GRDB"], toolchain: json),
         // roles
         "Worker": Room(
             rooms: ["Core", "Kernels", "Threads", "GLM", "Checkpoint", "KVCache", "Wire", "Transport"],
@@ -43,11 +45,11 @@ enum Plan {
         "Coordinator": Room(
             rooms: [
                 "Core", "Threads", "Cluster", "Scheduler", "Router", "Grammar", "Checkpoint", "GLM", "KVCache",
-                "Tokenization", "Wire", "Transport",
+                "Tokenization", "Wire", "Transport", "JobStore",
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Grammar", "Tokenization", "Wire", "Transport"],
+            rooms: ["Core", "Grammar", "Tokenization", "Wire", "Transport", "Telemetry", "CSodium"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",
@@ -57,7 +59,7 @@ enum Plan {
         "glm": Room(
             rooms: [
                 "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
-                "Telemetry",
+                "Telemetry", "JobStore",
                 "Worker", "Coordinator", "Gateway",
             ],
             packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit", "Yams"],
@@ -77,7 +79,9 @@ enum Plan {
         "Hummingbird": ["Gateway"],
         "ServiceLifecycle": ["Gateway"],
         "Logging": ["Telemetry", "Gateway"],
+        "CoreMetrics": ["Telemetry"],
         "HeapModule": ["Router"],
+        "GRDB": ["JobStore"],
         "CXXHash": ["KVCache"],
         "CZeroMQ": ["Transport"],
         "CProtobufC": ["Wire"],

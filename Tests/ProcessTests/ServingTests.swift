@@ -102,25 +102,4 @@ struct ServingTests {
         #expect(try await cluster.recall() == "719")
         try await cluster.stop()
     }
-
-    /// The processes whose parent is `id`.
-    private func children(of id: pid_t) -> [pid_t] {
-        var found: [pid_t] = []
-        guard let folder = opendir("/proc") else { return [] }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
-                String(decoding: raw.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            guard let child = pid_t(name), let file = fopen("/proc/\(name)/stat", "r") else { continue }
-            defer { fclose(file) }
-            var line = [UInt8](repeating: 0, count: 1024)
-            let count = fread(&line, 1, line.count, file)
-            // "pid (name) state parent ...": the name may hold anything, so count from its last parenthesis.
-            let text = String(decoding: line[..<count], as: UTF8.self)
-            let words = text.split(separator: ")").last?.split(separator: " ") ?? []
-            if words.count > 1, pid_t(words[1]) == id { found.append(child) }
-        }
-        return found
-    }
 }

@@ -14,6 +14,14 @@ final class TestCluster {
     private let scratch: Scratch
     private var processes: [String: Running] = [:]
 
+    private var coordinator: [String] = []
+
+    /// Where its coordinator keeps jobs, when it does.
+    var store: String { scratch.path + "/store.db" }
+
+    /// Starts the coordinator, for the first time or again.
+    func startCoordinator() throws { processes["coordinator"] = try Running(coordinator) }
+
     /// The needle model that it serves.
     var model: String { scratch.path + "/needle" }
 
@@ -36,14 +44,18 @@ final class TestCluster {
     }
 
     /// Coordinator, gateway and `workers` workers, each started by hand.
-    static func byHand(workers: Int, layout: String) async throws -> TestCluster {
+    static func byHand(
+        workers: Int, layout: String, coordinator flags: [String] = [], store: Bool = false
+    ) async throws -> TestCluster {
         let port = try freePort()
         let listen = "127.0.0.1:\(try freePort())"
         let cluster = TestCluster(
             scratch: try Scratch(), control: "tcp://127.0.0.1:\(port)", controlPort: port, url: "http://\(listen)")
         try await cluster.makeModel()
-        cluster.processes["coordinator"] = try Running(
-            ["coordinator", "--model", cluster.model, "--layout", layout, "--bind", cluster.control])
+        cluster.coordinator =
+            ["coordinator", "--model", cluster.model, "--layout", layout, "--bind", cluster.control] + flags
+            + (store ? ["--store", cluster.store] : [])
+        try cluster.startCoordinator()
         cluster.processes["gateway"] = try Running(
             ["gateway", "--coordinator", cluster.control, "--listen", listen])
         for number in 0..<workers { try cluster.addWorker("w\(number)") }

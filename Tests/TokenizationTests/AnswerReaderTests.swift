@@ -41,7 +41,7 @@ struct AnswerReaderTests {
 
     /// Expects the same parts whole, by characters, and in pieces of other lengths.
     private func expect(
-        _ text: String, _ template: ChatTemplate, _ wanted: [AnswerPart], tools: [JSONValue] = tools,
+        _ text: String, _ template: ChatTemplate, _ wanted: [AnswerPart], tools: [JSONValue] = Self.tools,
         opening: AssistantOpening = .turn
     ) {
         let reader = template.reader(tools: tools, opening: opening)

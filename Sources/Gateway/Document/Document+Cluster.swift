@@ -18,7 +18,28 @@ extension Document {
         Operation(
             path: "/v1/jobs/{id}/events", method: "GET",
             summary: "A job's events from its beginning, or behind Last-Event-ID", media: ["text/event-stream"]),
+        Operation(
+            path: "/v1/files", method: "POST", summary: "Uploads a file for a batch, or a document", body: "Upload",
+            bodyMedia: "multipart/form-data", answer: "File"),
+        Operation(
+            path: "/v1/files", method: "GET", summary: "Files, newest first", query: ["purpose"], answer: "Files"),
+        Operation(path: "/v1/files/{id}", method: "GET", summary: "One file", answer: "File"),
+        Operation(path: "/v1/files/{id}", method: "DELETE", summary: "Forgets a file", answer: "Deleted"),
+        Operation(
+            path: "/v1/files/{id}/content", method: "GET", summary: "A file's bytes",
+            media: ["application/octet-stream"]),
+        Operation(
+            path: "/v1/batches", method: "POST", summary: "Many requests in one file, answered when there is time",
+            body: "BatchRequest", answer: "Batch"),
+        Operation(
+            path: "/v1/batches", method: "GET", summary: "Batches, newest first", query: ["limit", "after"],
+            answer: "Batches"),
+        Operation(path: "/v1/batches/{id}", method: "GET", summary: "One batch", answer: "Batch"),
+        Operation(path: "/v1/batches/{id}/cancel", method: "POST", summary: "Ends a batch", answer: "Batch"),
         Operation(path: "/v1/status", method: "GET", summary: "The cluster as it is now", answer: "Status"),
+        Operation(path: "/metrics", method: "GET", summary: "Prometheus' text", media: ["text/plain"]),
+        Operation(
+            path: "/debug/steps", method: "GET", summary: "The last steps as a Chrome trace", answer: "Any"),
         Operation(
             path: "/v1/cluster/scale", method: "POST", summary: "Another layout, while jobs run", body: "ScaleRequest",
             status: 202, answer: "State"),
@@ -28,45 +49,51 @@ extension Document {
             status: 202, answer: "State"),
     ]
 
-    static let clusterSchemas: Schema.Fields = [
-        ("Any", Schema.any),
-        ("State", Schema.answer([("status", Schema.string)], required: ["status"])),
-        (
-            "Model",
-            Schema.answer(
-                [
-                    ("id", Schema.string), ("object", Schema.string), ("created", Schema.int()),
-                    ("owned_by", Schema.string), ("max_model_len", Schema.int(from: 1)),
-                ], required: ["id", "object", "created", "owned_by"])
-        ),
-        (
-            "Models",
-            Schema.answer(
-                [("object", Schema.string), ("data", Schema.array(Schema.ref("Model")))], required: ["object", "data"])
-        ),
-        ("JobRequest", Schema.either(Schema.ref("ChatRequest"), Schema.ref("CompletionRequest"))),
-        (
-            "Job",
-            Schema.answer(
-                [("id", Schema.string), ("object", Schema.string), ("status", Schema.string)],
-                required: ["id", "object", "status"])
-        ),
-        (
-            "Jobs",
-            Schema.answer(
-                [("object", Schema.string), ("data", Schema.array(Schema.ref("Job")))], required: ["object", "data"])
-        ),
-        (
-            "Status",
-            Schema.answer(
-                [("state", Schema.string), ("model", Schema.string), ("members", Schema.array(Schema.dictionary))],
-                required: ["state", "model", "members"])
-        ),
-        (
-            "ScaleRequest",
-            Schema.object(
-                [("layout", Schema.text("Stages x ranks, like 2x2, or auto"))], required: ["layout"])
-        ),
-        ("DrainRequest", Schema.object([("worker", Schema.text("A worker's name"))], required: ["worker"])),
+    static let clusterSchemas: [(String, JSONValue)] = [
+        ("Any", Schema.any), ("State", state), ("Model", model), ("Models", list(of: "Model")),
+        ("JobRequest", Schema.either(Schema.ref("ChatRequest"), Schema.ref("CompletionRequest"))), ("Job", job),
+        ("Jobs", list(of: "Job")), ("Upload", upload), ("File", file), ("Files", list(of: "File")),
+        ("Deleted", deleted), ("BatchRequest", batchRequest), ("Batch", batch), ("Batches", list(of: "Batch")),
+        ("Status", status), ("ScaleRequest", scaleRequest), ("DrainRequest", drainRequest),
     ]
+
+    private static func list(of name: String) -> JSONValue {
+        Schema.answer(
+            ["object": Schema.string, "data": Schema.array(Schema.ref(name))], required: ["object", "data"])
+    }
+
+    private static let state = Schema.answer(["status": Schema.string], required: ["status"])
+    private static let model = Schema.answer(
+        [
+            "id": Schema.string, "object": Schema.string, "created": Schema.int(from: 0), "owned_by": Schema.string,
+            "max_model_len": Schema.int(from: 1),
+        ], required: ["id", "object", "created", "owned_by"])
+    private static let job = Schema.answer(
+        ["id": Schema.string, "object": Schema.string, "status": Schema.string], required: ["id", "object", "status"])
+    private static let upload = Schema.object(
+        ["file": Schema.string, "purpose": Schema.string], required: ["file", "purpose"])
+    private static let file = Schema.answer(
+        [
+            "id": Schema.string, "object": Schema.string, "bytes": Schema.int(from: 0),
+            "created_at": Schema.int(from: 0), "filename": Schema.string, "purpose": Schema.string,
+        ], required: ["id", "object", "bytes", "created_at", "filename", "purpose"])
+    private static let deleted = Schema.answer(
+        ["id": Schema.string, "object": Schema.string, "deleted": Schema.bool], required: ["id", "object", "deleted"])
+    private static let batchRequest = Schema.object(
+        [
+            "input_file_id": Schema.string, "endpoint": Schema.word("/v1/chat/completions", "/v1/completions"),
+            "completion_window": Schema.text("Hours or days, like 24h or 7d"), "metadata": Schema.dictionary,
+        ], required: ["input_file_id", "endpoint"])
+    private static let batch = Schema.answer(
+        [
+            "id": Schema.string, "object": Schema.string, "status": Schema.string, "endpoint": Schema.string,
+            "input_file_id": Schema.string,
+        ], required: ["id", "object", "status", "endpoint", "input_file_id"])
+    private static let status = Schema.answer(
+        ["state": Schema.string, "model": Schema.string, "members": Schema.array(Schema.dictionary)],
+        required: ["state", "model", "members"])
+    private static let scaleRequest = Schema.object(
+        ["layout": Schema.text("Stages x ranks, like 2x2, or auto")], required: ["layout"])
+    private static let drainRequest = Schema.object(
+        ["worker": Schema.text("A worker's name")], required: ["worker"])
 }

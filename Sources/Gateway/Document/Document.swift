@@ -10,6 +10,10 @@ enum Document {
         var summary: String
         /// The name of the body's schema.
         var body: String?
+        /// The body's media type.
+        var bodyMedia = "application/json"
+        /// Parameters behind the path, none of them needed.
+        var query: [String] = []
         var status = 200
         /// The name of the answer's schema, unless the answer is no JSON.
         var answer: String?
@@ -20,19 +24,33 @@ enum Document {
     }
 
     /// Every operation, in the order of the document.
-    static let operations = generation + cluster
+    static let operations: [Operation] = generation + cluster
 
     /// The document.
     static let json = JSONValue.record([
-        "openapi": .string("3.1.0"),
-        "info": .record([
-            "title": .string("GLM Cluster"), "version": .string("1"),
-            "description": .string(
-                "GLM-4 on CPU hosts behind the APIs of OpenAI and Anthropic. Fields that are not named here are ignored."
-            ),
-            "license": .record(["name": .string("Apache-2.0"), "identifier": .string("Apache-2.0")]),
-        ]), "servers": .array([.record(["url": .string("/")])]), "paths": paths,
-        "components": .record(["schemas": .record(schemas.map { ($0.0, $0.1) })]),
+        "openapi": .string("3.1.0"), "info": info, "servers": .array([.record(["url": .string("/")])]),
+        "security": security, "paths": paths, "components": components,
+    ])
+
+    private static let info = JSONValue.record([
+        "title": .string("GLM Cluster"), "version": .string("1"),
+        "description": .string(
+            "GLM-4 on CPU hosts behind the APIs of OpenAI and Anthropic. Fields that are not named here are ignored."),
+        "license": .record(["name": .string("Apache-2.0"), "identifier": .string("Apache-2.0")]),
+    ])
+
+    private static let components = JSONValue.record([
+        "schemas": .record(schemas.map { ($0.0, JSONValue?.some($0.1)) }), "securitySchemes": keys,
+    ])
+
+    private static let keys = JSONValue.record([
+        "key": .record(["type": .string("http"), "scheme": .string("bearer")]),
+        "anthropicKey": .record(["type": .string("apiKey"), "in": .string("header"), "name": .string("x-api-key")]),
+    ])
+
+    /// A key, or none where the gateway wants none.
+    private static let security = JSONValue.array([
+        .record(["key": .array([])]), .record(["anthropicKey": .array([])]), .object([]),
     ])
 
     /// The methods that a path has; none when there is no such path.
@@ -54,44 +72,45 @@ enum Document {
         return .record(order.map { ($0, .record(members[$0] ?? [])) })
     }
 
-    private static let schemas = generationSchemas + answerSchemas + clusterSchemas
+    private static let schemas: [(String, JSONValue)] = requests + answers + clusterSchemas
 }
 
 extension Document.Operation {
     /// The operation object.
     fileprivate var json: JSONValue {
-        let parameters = path.split(separator: "/").filter { $0.hasPrefix("{") }.map { part in
-            JSONValue.record([
-                "name": .string(String(part.dropFirst().dropLast())), "in": .string("path"), "required": .bool(true),
-                "schema": .record(["type": .string("string"), "minLength": .integer(1)]),
-            ])
+        let inPath = path.split(separator: "/").filter { $0.hasPrefix("{") }.map { part in
+            parameter(String(part.dropFirst().dropLast()), in: "path", isRequired: true)
         }
+        let parameters = inPath + query.map { parameter($0, in: "query", isRequired: false) }
         var content: [(String, JSONValue?)] = []
-        if let answer { content.append(("application/json", .record(["schema": Schema.ref(answer)]))) }
-        content += media.map { ($0, .record(["schema": Schema.string])) }
+        if let answer { content.append(("application/json", holder(Schema.ref(answer)))) }
+        for type in media { content.append((type, holder(Schema.string))) }
+        let done = JSONValue.record(["description": .string("Done."), "content": .record(content)])
+        let failed = JSONValue.record([
+            "description": .string("What went wrong."),
+            "content": .record(["application/json": holder(Schema.ref(error))]),
+        ])
         return .record([
             "operationId": .string(identifier), "summary": .string(summary),
-            "parameters": parameters.isEmpty ? nil : .array(parameters),
-            "requestBody": body.map { name in
-                .record([
-                    "required": .bool(true),
-                    "content": .record(["application/json": .record(["schema": Schema.ref(name)])]),
-                ])
-            },
-            "responses": .record([
-                ("\(status)", .record(["description": .string("Done."), "content": .record(content)])),
-                (
-                    "default",
-                    .record([
-                        "description": .string("What went wrong."),
-                        "content": .record([
-                            "application/json": .record(["schema": Schema.ref(error)])
-                        ]),
-                    ])
-                ),
-            ]),
+            "parameters": parameters.isEmpty ? nil : .array(parameters), "requestBody": body.map { request($0) },
+            "responses": .object([.init("\(status)", done), .init("default", failed)]),
         ])
     }
+
+    private func parameter(_ name: String, in place: String, isRequired: Bool) -> JSONValue {
+        .record([
+            "name": .string(name), "in": .string(place), "required": .bool(isRequired),
+            "schema": isRequired ? Schema.filled : Schema.string,
+        ])
+    }
+
+    private func request(_ schema: String) -> JSONValue {
+        .record([
+            "required": .bool(true), "content": .object([.init(bodyMedia, holder(Schema.ref(schema)))]),
+        ])
+    }
+
+    private func holder(_ schema: JSONValue) -> JSONValue { .record(["schema": schema]) }
 
     /// `POST /v1/chat/completions` is `post_v1_chat_completions`.
     private var identifier: String {

@@ -4,7 +4,7 @@ import Core
 ///
 /// Where a request's field may be left out it may be null, too: the gateway takes both for the same.
 enum Schema {
-    typealias Fields = [(String, JSONValue)]
+    typealias Fields = KeyValuePairs<String, JSONValue>
 
     /// Any value.
     static let any = JSONValue.object([])
@@ -12,6 +12,19 @@ enum Schema {
     static let string = type("string")
 
     static func text(_ description: String) -> JSONValue { type("string", [("description", .string(description))]) }
+
+    /// A string with something in it.
+    static let filled = type("string", [("minLength", .integer(1))])
+
+    /// A string that matches a pattern.
+    static func matching(_ pattern: String, most: Int) -> JSONValue {
+        type("string", [("pattern", .string(pattern)), ("maxLength", .integer(most))])
+    }
+
+    /// An object from keys that match a pattern.
+    static func map(_ pattern: String, to value: JSONValue) -> JSONValue {
+        type("object", [("propertyNames", matching(pattern, most: 256)), ("additionalProperties", value)])
+    }
 
     /// One of some words.
     static func word(_ words: String...) -> JSONValue {
@@ -35,23 +48,30 @@ enum Schema {
     }
 
     static func array(_ items: JSONValue, least: Int = 0, most: Int? = nil) -> JSONValue {
-        type(
-            "array",
-            [("items", items)] + (least > 0 ? [("minItems", .integer(least))] : [])
-                + (most.map { [("maxItems", .integer($0))] } ?? []))
+        var members: Members = [("items", items)]
+        if least > 0 { members.append(("minItems", .integer(least))) }
+        if let most { members.append(("maxItems", .integer(most))) }
+        return type("array", members)
     }
 
-    /// An object; fields that are not required may be null.
-    static func object(_ fields: Fields, required: [String] = []) -> JSONValue {
-        let properties = fields.map { key, schema in
-            (key, JSONValue?.some(required.contains(key) ? schema : nullable(schema)))
+    /// An object of a request; fields that are not required may be null.
+    static func object(_ groups: Fields..., required: [String] = []) -> JSONValue {
+        var properties: [(String, JSONValue?)] = []
+        for (key, schema) in groups.joined() {
+            properties.append((key, required.contains(key) ? schema : nullable(schema)))
         }
-        return type("object", [("properties", .record(properties))] + requirement(required))
+        var members: Members = [("properties", .record(properties))]
+        if !required.isEmpty { members.append(("required", .array(required.map { .string($0) }))) }
+        return type("object", members)
     }
 
     /// An object of an answer, whose fields have their types.
-    static func answer(_ fields: Fields, required: [String] = []) -> JSONValue {
-        type("object", [("properties", .record(fields.map { ($0.0, $0.1) }))] + requirement(required))
+    static func answer(_ groups: Fields..., required: [String] = []) -> JSONValue {
+        var properties: [(String, JSONValue?)] = []
+        for (key, schema) in groups.joined() { properties.append((key, schema)) }
+        var members: Members = [("properties", .record(properties))]
+        if !required.isEmpty { members.append(("required", .array(required.map { .string($0) }))) }
+        return type("object", members)
     }
 
     /// An object that is any dictionary.
@@ -64,15 +84,14 @@ enum Schema {
     /// The component of that name.
     static func ref(_ name: String) -> JSONValue { .record(["$ref": .string("#/components/schemas/\(name)")]) }
 
-    private static func type(_ name: String, _ more: Fields = []) -> JSONValue {
-        .record([("type", .string(name))] + more.map { ($0.0, $0.1) })
+    private typealias Members = [(String, JSONValue?)]
+
+    private static func type(_ name: String, _ more: Members = []) -> JSONValue {
+        let head: Members = [("type", .string(name))]
+        return .record(head + more)
     }
 
-    private static func bounds(_ range: (Int, Int)?) -> Fields {
+    private static func bounds(_ range: (Int, Int)?) -> Members {
         range.map { [("minimum", .integer($0.0)), ("maximum", .integer($0.1))] } ?? []
-    }
-
-    private static func requirement(_ names: [String]) -> Fields {
-        names.isEmpty ? [] : [("required", .array(names.map { .string($0) }))]
     }
 }

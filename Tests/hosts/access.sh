@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# API keys and a proxy that ends TLS: deploy/nginx.conf before a gateway that wants keys, and what a batch is through it.
+#
+# usage: access.sh GLM        needs nginx, openssl, curl; makes .build/python with the openai package on the first run
+set -euo pipefail
+glm=$(readlink -f "$1")
+cd "$(dirname "$0")/../.."
+. Tests/hosts/common.sh
+
+python_environment
+if ! "$python" -c 'import openai' 2>/dev/null; then
+    "$python" -m pip install --quiet --disable-pip-version-check openai ||
+        { echo "error: the openai package cannot be fetched from PyPI; is the network there?" >&2; exit 1; }
+fi
+
+"$glm" model make needle --layers 4 --out "$work/needle"
+port=$(free_port)
+plain=$(free_port)
+secure=$(free_port)
+store="$work/store.db"
+"$glm" keys create --store "$store" --name tester --scope admin >"$work/key" 2>"$work/key-id"
+start up "$glm" up --workers 2 --layout 1x2 --threads 1 --model "$work/needle" --store "$store" --listen "127.0.0.1:$port"
+ready() { "$glm" status --gateway "http://127.0.0.1:$port" --api-key "$work/key" --json | grep -Eq '"state" ?: ?"ready"'; }
+check "the cluster is ready for who has a key" eventually 60 ready
+status() { [ "$(curl --silent --output /dev/null --write-out '%{http_code}' "${@:2}")" = "$1" ]; }
+check "nobody is let in without one" status 401 "http://127.0.0.1:$port/v1/models"
+
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=glm.example.org -addext subjectAltName=DNS:glm.example.org \
+    -keyout "$work/privkey.pem" -out "$work/fullchain.pem" 2>/dev/null
+mkdir "$work/nginx"
+{
+    printf 'daemon off;\nmaster_process off;\npid %s/nginx/pid;\nerror_log stderr;\nevents {}\nhttp {\naccess_log off;\n' "$work"
+    for kind in client_body proxy fastcgi uwsgi scgi; do printf '%s_temp_path %s/nginx/%s;\n' $kind "$work" $kind; done
+    sed -e "s|127.0.0.1:8080|127.0.0.1:$port|; s|listen 80;|listen 127.0.0.1:$plain;|; s|listen 443|listen 127.0.0.1:$secure|" \
+        -e "s|/etc/ssl/glm|$work|" deploy/nginx.conf
+    echo '}'
+} >"$work/nginx.conf"
+start nginx "$(command -v nginx || echo /usr/sbin/nginx)" -e stderr -c "$work/nginx.conf"
+web() {
+    curl --silent --show-error --max-time 60 --cacert "$work/fullchain.pem" --resolve "glm.example.org:$secure:127.0.0.1" \
+        -H "authorization: Bearer $(cat "$work/key")" "$@"
+}
+url="https://glm.example.org:$secure"
+check "the proxy of deploy/nginx.conf answers over TLS" eventually 10 web --fail "$url/v1/models"
+check "it sends plain requests to TLS" status 301 -H "host: glm.example.org" "http://127.0.0.1:$plain/"
+streams() {
+    web --no-buffer "$url/v1/chat/completions" -H 'content-type: application/json' \
+        -d '{"messages":[{"role":"user","content":" Note: heron=719. What is it? heron="}],"temperature":0,"max_tokens":8,"stream":true}' |
+        grep -q 'data: \[DONE\]'
+}
+check "a stream passes it" streams
+own_page() { web --fail "$url/v1/models" -H "origin: $url"; }
+check "a page of the proxy's own name may call" own_page
+check "a page of another site may not" status 403 -H "origin: https://evil.example" -H "authorization: Bearer $(cat "$work/key")" "http://127.0.0.1:$port/v1/models"
+head -c 3000000 /dev/zero | tr '\0' a >"$work/long.txt"
+long() { web --fail "$url/v1/files" -F purpose=user_data -F "file=@$work/long.txt"; }
+check "a long file passes it" long
+
+check "the openai client runs a batch with a key" "$python" Tests/clients/openai_batch.py "http://127.0.0.1:$port" "$(cat "$work/key")"
+printf '%s\n' '{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"prompt":" Note: heron=719. heron=","max_tokens":4,"temperature":0}}' >"$work/batch.jsonl"
+batch() { "$glm" submit --batch "$work/batch.jsonl" --gateway "http://127.0.0.1:$port" --api-key "$work/key" | grep -q '"status_code" \?: \?200'; }
+check "glm submit --batch prints its results" batch
+check "what a key used is counted" eval '"$glm" keys list --store "$store" --json | grep -Eq "\"jobs\" ?: ?[1-9]"'
+id=$(sed -n 's/^\(key-[0-9a-f]*\):.*/\1/p' "$work/key-id")
+check "a key is revoked" "$glm" keys revoke "$id" --store "$store"
+revoked() { status 401 -H "authorization: Bearer $(cat "$work/key")" "http://127.0.0.1:$port/v1/models"; }
+check "and opens nothing soon after" eventually 5 revoked
+if [ "$failed" -gt 0 ]; then tail -5 "$work/up.log" "$work/nginx.log"; fi
+summary
