@@ -62,7 +62,10 @@ public final class JobStore: Sendable {
             return writer
         }
         thread?.join()
+        // What is left is one whole file, where the disk allows it.
+        _ = try? database.pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         try? database.pool.close()
+        lock.release()
     }
 
     /// A job was accepted; `written` hears when it is on the disk, or why it cannot be. Without `written` it is on the disk soon.
