@@ -68,7 +68,7 @@ public final class JobStore: Sendable {
         lock.release()
     }
 
-    /// A job was accepted; `written` hears when it is on the disk, or why it cannot be. Without `written` it is on the disk soon.
+    /// A job was accepted; `written` hears when it is on the disk, or why it cannot be. Without `written` nobody waits for that.
     public func accepted(_ job: AcceptedJob, written: (@Sendable (Problem?) -> Void)? = nil) {
         if !inbox.put(.accepted(job, written: written)) { written?(.unavailable("the coordinator was stopped")) }
     }
