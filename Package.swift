@@ -132,7 +132,7 @@ let package = Package(
         tests("GLMTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
         tests("HouseTests", []),
         tests("ProcessTests", ["glm", "CZeroMQ"]),
-        tests("CommandTests", ["Core", "Tokenization", "glm"]),
+        tests("CommandTests", ["Core", "glm"]),
         tests("ThreadsTests", ["Threads"]),
         tests(
             "TelemetryTests", ["Telemetry"],

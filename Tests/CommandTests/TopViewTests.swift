@@ -1,6 +1,5 @@
 import Core
 import Testing
-import Tokenization
 
 @testable import glm
 

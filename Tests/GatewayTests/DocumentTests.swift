@@ -57,7 +57,7 @@ struct DocumentTests {
                     #expect(reply.headers["allow"] == methods.joined(separator: ", "))
                 }
                 for method in [Method.get, .post, .delete] where methods.contains(method.rawValue) {
-                    #expect(try await client.send(method, concrete).json["error"]?["code"]?.string != "unknown_url")
+                    #expect(try await !client.send(method, concrete).body.contains("\"unknown_url\""))
                 }
             }
             #expect(try await client.send(.get, "/v1/nothing").status == 404)

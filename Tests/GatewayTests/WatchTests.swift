@@ -3,7 +3,6 @@ import FoundationEssentials
 import Gateway
 import Telemetry
 import Testing
-import Tokenization
 
 @Suite("what operators read")
 struct WatchTests {

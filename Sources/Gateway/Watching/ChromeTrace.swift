@@ -1,5 +1,4 @@
 import Core
-import Tokenization
 
 /// Steps as a file of Chrome's trace viewer (also ui.perfetto.dev): a process a stage, a thread a rank.
 ///

@@ -1,7 +1,6 @@
 import Core
 import HTTPTypes
 import Telemetry
-import Tokenization
 
 /// A cluster whose answers are measured on their way through: latencies to the meters, spans to the trace.
 ///

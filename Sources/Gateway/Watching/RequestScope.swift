@@ -2,7 +2,6 @@ import Core
 import HTTPTypes
 import Hummingbird
 import HummingbirdCore
-import Tokenization
 
 /// The request that a task works for: its name in every role's log lines, when it came, and its place in a trace.
 struct RequestScope: Sendable {

@@ -1,7 +1,6 @@
 import Core
 import Glibc
 import Synchronization
-import Tokenization
 
 /// A moment on two clocks: one that measures, and the time of day.
 struct Moment: Sendable {

@@ -3,7 +3,6 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 import Telemetry
-import Tokenization
 
 /// What operators' programs read: `/metrics` for Prometheus, `/debug/steps` for trace viewers.
 struct WatchRoutes: Sendable {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Core
-import Tokenization
 
 /// `glm chat`: a conversation in the terminal.
 struct Chat: AsyncParsableCommand {

@@ -1,6 +1,5 @@
 import Core
 import Glibc
-import Tokenization
 
 /// What was typed in conversations, kept in a file that only its owner can read: `~/.local/state/glm/chat-history`, a JSON string a line.
 struct ChatHistory {

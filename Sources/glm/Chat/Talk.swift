@@ -1,6 +1,5 @@
 import Core
 import Glibc
-import Tokenization
 
 /// What was said in a conversation, and what waits to be said with the next question.
 struct Talk {

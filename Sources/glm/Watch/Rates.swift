@@ -1,5 +1,4 @@
 import Core
-import Tokenization
 
 /// How fast a cluster works: the difference of two looks at its status.
 struct Rates {

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Core
-import Tokenization
 
 /// `glm top`: the cluster at work, live.
 struct Top: AsyncParsableCommand {

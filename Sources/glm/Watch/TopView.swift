@@ -1,5 +1,4 @@
 import Core
-import Tokenization
 
 /// What `glm top` shows: a pure function of two looks at the cluster, as lines.
 struct TopView {
