@@ -31,10 +31,18 @@ func arithmetic(_ instructions: [SwiftSetting]) -> [SwiftSetting] {
 
 /// A room of the house: a target whose doors (imports) open downwards only. `Tests/HouseTests` holds the same table.
 func room(
-    _ name: String, _ doors: [String] = [], packages: [Target.Dependency] = [], settings: [SwiftSetting] = house
+    _ name: String, _ doors: [String] = [], packages: [Target.Dependency] = [], resources: [Resource] = [],
+    settings: [SwiftSetting] = house
 ) -> Target {
-    .target(name: name, dependencies: doors.map { .byName(name: $0) } + packages, swiftSettings: settings)
+    .target(
+        name: name, dependencies: doors.map { .byName(name: $0) } + packages,
+        resources: resources.isEmpty ? nil : resources, swiftSettings: settings)
 }
+
+/// The dashboard, which the gateway carries in itself: there is nothing to install beside it.
+let pages: [Resource] = [
+    "index.html", "dashboard.css", "main.js", "api.js", "topology.js", "kvmap.js", "charts.js", "jobs.js", "chat.js",
+].map { .embedInCode("Dashboard/Page/\($0)") }
 
 /// The tests of one room; `doors` are what the tests import besides.
 func tests(_ name: String, _ doors: [String], packages: [Target.Dependency] = []) -> Target {
@@ -50,6 +58,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.9.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
@@ -83,7 +92,12 @@ let package = Package(
         room("Grammar", ["Core"]),
         room("Router", ["Core"], packages: [.product(name: "HeapModule", package: "swift-collections")]),
         // services
-        room("Telemetry", packages: [.product(name: "Logging", package: "swift-log")]),
+        room(
+            "Telemetry",
+            packages: [
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         room(
             "JobStore", ["Core", "Threads", "Wire", "CSodium"],
             packages: [.product(name: "GRDB", package: "GRDB.swift")]),
@@ -96,8 +110,8 @@ let package = Package(
                 "Tokenization", "Wire", "Transport", "JobStore",
             ]),
         room(
-            "Gateway", ["Core", "Grammar", "Tokenization", "Wire", "Transport", "CSodium"],
-            packages: [.product(name: "Hummingbird", package: "hummingbird")]),
+            "Gateway", ["Core", "Grammar", "Tokenization", "Wire", "Transport", "Telemetry", "CSodium"],
+            packages: [.product(name: "Hummingbird", package: "hummingbird")], resources: pages),
         // roof
         .executableTarget(
             name: "glm",
@@ -118,11 +132,17 @@ let package = Package(
         tests("GLMTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
         tests("HouseTests", []),
         tests("ProcessTests", ["glm", "CZeroMQ"]),
+        tests("CommandTests", ["Core", "Tokenization", "glm"]),
         tests("ThreadsTests", ["Threads"]),
-        tests("TelemetryTests", ["Telemetry"], packages: [.product(name: "Logging", package: "swift-log")]),
+        tests(
+            "TelemetryTests", ["Telemetry"],
+            packages: [
+                .product(name: "CoreMetrics", package: "swift-metrics"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         tests("TransportTests", ["Core", "Threads", "Transport"]),
         tests("WireTests", ["Core", "Wire"]),
-        tests("GatewayTests", ["Core", "Tokenization", "Gateway", "CSodium"]),
+        tests("GatewayTests", ["Core", "Tokenization", "Telemetry", "Gateway", "CSodium"]),
         tests("ClusterTests", ["Core", "Cluster"]),
         tests("SchedulerTests", ["Core", "Scheduler"]),
         tests("GrammarTests", ["Core", "Grammar"]),

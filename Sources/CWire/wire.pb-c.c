@@ -1357,6 +1357,51 @@ void   wire__step__free_unpacked
   assert(message->base.descriptor == &wire__step__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__sequence_request__init
+                     (Wire__SequenceRequest         *message)
+{
+  static const Wire__SequenceRequest init_value = WIRE__SEQUENCE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t wire__sequence_request__get_packed_size
+                     (const Wire__SequenceRequest *message)
+{
+  assert(message->base.descriptor == &wire__sequence_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__sequence_request__pack
+                     (const Wire__SequenceRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__sequence_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__sequence_request__pack_to_buffer
+                     (const Wire__SequenceRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__sequence_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__SequenceRequest *
+       wire__sequence_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__SequenceRequest *)
+     protobuf_c_message_unpack (&wire__sequence_request__descriptor,
+                                allocator, len, data);
+}
+void   wire__sequence_request__free_unpacked
+                     (Wire__SequenceRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__sequence_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__page_run__init
                      (Wire__PageRun         *message)
 {
@@ -2527,6 +2572,186 @@ void   wire__cluster_status__free_unpacked
   assert(message->base.descriptor == &wire__cluster_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__totals__init
+                     (Wire__Totals         *message)
+{
+  static const Wire__Totals init_value = WIRE__TOTALS__INIT;
+  *message = init_value;
+}
+size_t wire__totals__get_packed_size
+                     (const Wire__Totals *message)
+{
+  assert(message->base.descriptor == &wire__totals__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__totals__pack
+                     (const Wire__Totals *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__totals__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__totals__pack_to_buffer
+                     (const Wire__Totals *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__totals__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Totals *
+       wire__totals__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Totals *)
+     protobuf_c_message_unpack (&wire__totals__descriptor,
+                                allocator, len, data);
+}
+void   wire__totals__free_unpacked
+                     (Wire__Totals *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__totals__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__step_records__init
+                     (Wire__StepRecords         *message)
+{
+  static const Wire__StepRecords init_value = WIRE__STEP_RECORDS__INIT;
+  *message = init_value;
+}
+size_t wire__step_records__get_packed_size
+                     (const Wire__StepRecords *message)
+{
+  assert(message->base.descriptor == &wire__step_records__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__step_records__pack
+                     (const Wire__StepRecords *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__step_records__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__step_records__pack_to_buffer
+                     (const Wire__StepRecords *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__step_records__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__StepRecords *
+       wire__step_records__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__StepRecords *)
+     protobuf_c_message_unpack (&wire__step_records__descriptor,
+                                allocator, len, data);
+}
+void   wire__step_records__free_unpacked
+                     (Wire__StepRecords *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__step_records__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__step_record__init
+                     (Wire__StepRecord         *message)
+{
+  static const Wire__StepRecord init_value = WIRE__STEP_RECORD__INIT;
+  *message = init_value;
+}
+size_t wire__step_record__get_packed_size
+                     (const Wire__StepRecord *message)
+{
+  assert(message->base.descriptor == &wire__step_record__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__step_record__pack
+                     (const Wire__StepRecord *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__step_record__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__step_record__pack_to_buffer
+                     (const Wire__StepRecord *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__step_record__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__StepRecord *
+       wire__step_record__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__StepRecord *)
+     protobuf_c_message_unpack (&wire__step_record__descriptor,
+                                allocator, len, data);
+}
+void   wire__step_record__free_unpacked
+                     (Wire__StepRecord *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__step_record__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__step_part__init
+                     (Wire__StepPart         *message)
+{
+  static const Wire__StepPart init_value = WIRE__STEP_PART__INIT;
+  *message = init_value;
+}
+size_t wire__step_part__get_packed_size
+                     (const Wire__StepPart *message)
+{
+  assert(message->base.descriptor == &wire__step_part__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__step_part__pack
+                     (const Wire__StepPart *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__step_part__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__step_part__pack_to_buffer
+                     (const Wire__StepPart *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__step_part__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__StepPart *
+       wire__step_part__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__StepPart *)
+     protobuf_c_message_unpack (&wire__step_part__descriptor,
+                                allocator, len, data);
+}
+void   wire__step_part__free_unpacked
+                     (Wire__StepPart *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__step_part__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__api_key__init
                      (Wire__ApiKey         *message)
 {
@@ -2790,7 +3015,7 @@ const ProtobufCMessageDescriptor wire__blob__descriptor =
   (ProtobufCMessageInit) wire__blob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[47] =
+static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
 {
   {
     "protocol_major",
@@ -3165,6 +3390,18 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[47] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "steps",
+    64,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, steps),
+    &wire__nothing__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "model_is",
     70,
     PROTOBUF_C_LABEL_NONE,
@@ -3273,6 +3510,18 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[47] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "steps_are",
+    84,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, steps_are),
+    &wire__step_records__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "keys",
     100,
     PROTOBUF_C_LABEL_NONE,
@@ -3358,64 +3607,68 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[47] =
   },
 };
 static const unsigned wire__envelope__field_indices_by_name[] = {
-  32,   /* field[32] = accepted */
+  33,   /* field[33] = accepted */
   16,   /* field[16] = activate */
   15,   /* field[15] = assign */
   25,   /* field[25] = cancel */
-  36,   /* field[36] = done */
+  37,   /* field[37] = done */
   30,   /* field[30] = drain */
-  34,   /* field[34] = event */
+  35,   /* field[35] = event */
   24,   /* field[24] = events */
-  35,   /* field[35] = events_end */
+  36,   /* field[36] = events_end */
   6,   /* field[6] = failed */
   9,   /* field[9] = fetch */
-  44,   /* field[44] = forget */
+  46,   /* field[46] = forget */
   21,   /* field[21] = gateway_hello */
   10,   /* field[10] = goodbye */
   19,   /* field[19] = heartbeat */
   27,   /* field[27] = job */
-  38,   /* field[38] = job_is */
-  37,   /* field[37] = job_list */
+  39,   /* field[39] = job_is */
+  38,   /* field[38] = job_list */
   26,   /* field[26] = jobs */
-  41,   /* field[41] = keep */
-  40,   /* field[40] = keys */
-  45,   /* field[45] = keys_are */
+  43,   /* field[43] = keep */
+  42,   /* field[42] = keys */
+  47,   /* field[47] = keys_are */
   5,   /* field[5] = loading */
   22,   /* field[22] = model */
-  31,   /* field[31] = model_is */
+  32,   /* field[32] = model_is */
   18,   /* field[18] = piece */
-  33,   /* field[33] = problem */
+  34,   /* field[34] = problem */
   0,   /* field[0] = protocol_major */
   1,   /* field[1] = protocol_minor */
   4,   /* field[4] = ready */
-  42,   /* field[42] = record */
-  43,   /* field[43] = records */
-  46,   /* field[46] = records_are */
+  44,   /* field[44] = record */
+  45,   /* field[45] = records */
+  48,   /* field[48] = records_are */
   14,   /* field[14] = refused */
   2,   /* field[2] = request */
   11,   /* field[11] = restored */
   29,   /* field[29] = scale */
   20,   /* field[20] = shutdown */
   28,   /* field[28] = status */
-  39,   /* field[39] = status_is */
+  40,   /* field[40] = status_is */
   17,   /* field[17] = step */
   7,   /* field[7] = step_done */
+  31,   /* field[31] = steps */
+  41,   /* field[41] = steps_are */
   12,   /* field[12] = stored */
   23,   /* field[23] = submit */
   13,   /* field[13] = welcome */
   8,   /* field[8] = worker_heartbeat */
   3,   /* field[3] = worker_hello */
 };
-static const ProtobufCIntRange wire__envelope__number_ranges[7 + 1] =
+static const ProtobufCIntRange wire__envelope__number_ranges[9 + 1] =
 {
   { 1, 0 },
   { 10, 3 },
   { 30, 13 },
   { 50, 21 },
-  { 70, 31 },
-  { 100, 40 },
-  { 110, 45 },
-  { 0, 47 }
+  { 64, 31 },
+  { 70, 32 },
+  { 84, 41 },
+  { 100, 42 },
+  { 110, 47 },
+  { 0, 49 }
 };
 const ProtobufCMessageDescriptor wire__envelope__descriptor =
 {
@@ -3425,10 +3678,10 @@ const ProtobufCMessageDescriptor wire__envelope__descriptor =
   "Wire__Envelope",
   "wire",
   sizeof(Wire__Envelope),
-  47,
+  49,
   wire__envelope__field_descriptors,
   wire__envelope__field_indices_by_name,
-  7,  wire__envelope__number_ranges,
+  9,  wire__envelope__number_ranges,
   (ProtobufCMessageInit) wire__envelope__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -4156,7 +4409,7 @@ const ProtobufCMessageDescriptor wire__scores__descriptor =
   (ProtobufCMessageInit) wire__scores__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[6] =
+static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[7] =
 {
   {
     "sequence",
@@ -4230,11 +4483,24 @@ static const ProtobufCFieldDescriptor wire__segment_result__field_descriptors[6]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "more",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__SegmentResult, more),
+    &wire__scores__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__segment_result__field_indices_by_name[] = {
   1,   /* field[1] = drawn */
   5,   /* field[5] = hidden */
   3,   /* field[3] = logits */
+  6,   /* field[6] = more */
   4,   /* field[4] = scored */
   0,   /* field[0] = sequence */
   2,   /* field[2] = top */
@@ -4242,7 +4508,7 @@ static const unsigned wire__segment_result__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__segment_result__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor wire__segment_result__descriptor =
 {
@@ -4252,14 +4518,14 @@ const ProtobufCMessageDescriptor wire__segment_result__descriptor =
   "Wire__SegmentResult",
   "wire",
   sizeof(Wire__SegmentResult),
-  6,
+  7,
   wire__segment_result__field_descriptors,
   wire__segment_result__field_indices_by_name,
   1,  wire__segment_result__number_ranges,
   (ProtobufCMessageInit) wire__segment_result__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__step_done__field_descriptors[5] =
+static const ProtobufCFieldDescriptor wire__step_done__field_descriptors[6] =
 {
   {
     "epoch",
@@ -4321,10 +4587,23 @@ static const ProtobufCFieldDescriptor wire__step_done__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "input_wait_microseconds",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepDone, input_wait_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__step_done__field_indices_by_name[] = {
   3,   /* field[3] = compute_microseconds */
   0,   /* field[0] = epoch */
+  5,   /* field[5] = input_wait_microseconds */
   1,   /* field[1] = number */
   2,   /* field[2] = results */
   4,   /* field[4] = wait_microseconds */
@@ -4332,7 +4611,7 @@ static const unsigned wire__step_done__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__step_done__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__step_done__descriptor =
 {
@@ -4342,7 +4621,7 @@ const ProtobufCMessageDescriptor wire__step_done__descriptor =
   "Wire__StepDone",
   "wire",
   sizeof(Wire__StepDone),
-  5,
+  6,
   wire__step_done__field_descriptors,
   wire__step_done__field_indices_by_name,
   1,  wire__step_done__number_ranges,
@@ -5507,7 +5786,7 @@ const ProtobufCMessageDescriptor wire__mask__descriptor =
   (ProtobufCMessageInit) wire__mask__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
+static const ProtobufCFieldDescriptor wire__segment__field_descriptors[16] =
 {
   {
     "sequence",
@@ -5666,6 +5945,18 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "guesses",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Segment, guesses),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "masks",
     20,
     PROTOBUF_C_LABEL_REPEATED,
@@ -5693,11 +5984,12 @@ static const ProtobufCFieldDescriptor wire__segment__field_descriptors[15] =
 static const unsigned wire__segment__field_indices_by_name[] = {
   11,   /* field[11] = embedding */
   12,   /* field[12] = embedding_goes_on */
+  13,   /* field[13] = guesses */
   7,   /* field[7] = held_back */
   8,   /* field[8] = held_until */
   5,   /* field[5] = is_sparse */
-  14,   /* field[14] = masked_from */
-  13,   /* field[13] = masks */
+  15,   /* field[15] = masked_from */
+  14,   /* field[14] = masks */
   3,   /* field[3] = output */
   9,   /* field[9] = past */
   6,   /* field[6] = prompt_tokens */
@@ -5710,8 +6002,8 @@ static const unsigned wire__segment__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__segment__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 13 },
-  { 0, 15 }
+  { 20, 14 },
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor wire__segment__descriptor =
 {
@@ -5721,14 +6013,14 @@ const ProtobufCMessageDescriptor wire__segment__descriptor =
   "Wire__Segment",
   "wire",
   sizeof(Wire__Segment),
-  15,
+  16,
   wire__segment__field_descriptors,
   wire__segment__field_indices_by_name,
   2,  wire__segment__number_ranges,
   (ProtobufCMessageInit) wire__segment__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__step__field_descriptors[5] =
+static const ProtobufCFieldDescriptor wire__step__field_descriptors[6] =
 {
   {
     "epoch",
@@ -5790,19 +6082,33 @@ static const ProtobufCFieldDescriptor wire__step__field_descriptors[5] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "requests",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Step, n_requests),
+    offsetof(Wire__Step, requests),
+    &wire__sequence_request__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__step__field_indices_by_name[] = {
   4,   /* field[4] = changes */
   0,   /* field[0] = epoch */
   1,   /* field[1] = number */
+  5,   /* field[5] = requests */
   2,   /* field[2] = segments */
   3,   /* field[3] = tokens */
 };
-static const ProtobufCIntRange wire__step__number_ranges[2 + 1] =
+static const ProtobufCIntRange wire__step__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 4, 2 },
-  { 0, 5 }
+  { 10, 5 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__step__descriptor =
 {
@@ -5812,11 +6118,62 @@ const ProtobufCMessageDescriptor wire__step__descriptor =
   "Wire__Step",
   "wire",
   sizeof(Wire__Step),
-  5,
+  6,
   wire__step__field_descriptors,
   wire__step__field_indices_by_name,
-  2,  wire__step__number_ranges,
+  3,  wire__step__number_ranges,
   (ProtobufCMessageInit) wire__step__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__sequence_request__field_descriptors[2] =
+{
+  {
+    "sequence",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__SequenceRequest, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "request",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__SequenceRequest, request),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__sequence_request__field_indices_by_name[] = {
+  1,   /* field[1] = request */
+  0,   /* field[0] = sequence */
+};
+static const ProtobufCIntRange wire__sequence_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor wire__sequence_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.SequenceRequest",
+  "SequenceRequest",
+  "Wire__SequenceRequest",
+  "wire",
+  sizeof(Wire__SequenceRequest),
+  2,
+  wire__sequence_request__field_descriptors,
+  wire__sequence_request__field_indices_by_name,
+  1,  wire__sequence_request__number_ranges,
+  (ProtobufCMessageInit) wire__sequence_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__page_run__field_descriptors[2] =
@@ -6459,7 +6816,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[13] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[14] =
 {
   {
     "sampling",
@@ -6606,6 +6963,18 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "computes_singly",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, computes_singly),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "grammar",
     20,
     PROTOBUF_C_LABEL_REPEATED,
@@ -6620,8 +6989,9 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
+  12,   /* field[12] = computes_singly */
   11,   /* field[11] = embedding */
-  12,   /* field[12] = grammar */
+  13,   /* field[13] = grammar */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
@@ -6636,8 +7006,8 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 12 },
-  { 0, 13 }
+  { 20, 13 },
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -6647,7 +7017,7 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  13,
+  14,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   2,  wire__generation_options__number_ranges,
@@ -6718,7 +7088,7 @@ const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
   (ProtobufCMessageInit) wire__grammar_alternative__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[5] =
+static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[6] =
 {
   {
     "prompt",
@@ -6757,6 +7127,18 @@ static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[5] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "request_id",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobRequest, request_id),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "owner",
     20,
     PROTOBUF_C_LABEL_NONE,
@@ -6784,15 +7166,17 @@ static const ProtobufCFieldDescriptor wire__job_request__field_descriptors[5] =
 static const unsigned wire__job_request__field_indices_by_name[] = {
   2,   /* field[2] = ends_with_client */
   1,   /* field[1] = options */
-  3,   /* field[3] = owner */
+  4,   /* field[4] = owner */
   0,   /* field[0] = prompt */
-  4,   /* field[4] = tag */
+  3,   /* field[3] = request_id */
+  5,   /* field[5] = tag */
 };
-static const ProtobufCIntRange wire__job_request__number_ranges[2 + 1] =
+static const ProtobufCIntRange wire__job_request__number_ranges[3 + 1] =
 {
   { 1, 0 },
-  { 20, 3 },
-  { 0, 5 }
+  { 10, 3 },
+  { 20, 4 },
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor wire__job_request__descriptor =
 {
@@ -6802,10 +7186,10 @@ const ProtobufCMessageDescriptor wire__job_request__descriptor =
   "Wire__JobRequest",
   "wire",
   sizeof(Wire__JobRequest),
-  5,
+  6,
   wire__job_request__field_descriptors,
   wire__job_request__field_indices_by_name,
-  2,  wire__job_request__number_ranges,
+  3,  wire__job_request__number_ranges,
   (ProtobufCMessageInit) wire__job_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
@@ -8087,7 +8471,7 @@ const ProtobufCMessageDescriptor wire__kv_use__descriptor =
   (ProtobufCMessageInit) wire__kv_use__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__cluster_status__field_descriptors[10] =
+static const ProtobufCFieldDescriptor wire__cluster_status__field_descriptors[11] =
 {
   {
     "model",
@@ -8209,6 +8593,18 @@ static const ProtobufCFieldDescriptor wire__cluster_status__field_descriptors[10
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "totals",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__ClusterStatus, totals),
+    &wire__totals__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__cluster_status__field_indices_by_name[] = {
   1,   /* field[1] = digest */
@@ -8221,11 +8617,13 @@ static const unsigned wire__cluster_status__field_indices_by_name[] = {
   7,   /* field[7] = running_jobs */
   4,   /* field[4] = state */
   8,   /* field[8] = steps */
+  10,   /* field[10] = totals */
 };
-static const ProtobufCIntRange wire__cluster_status__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__cluster_status__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 20, 10 },
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor wire__cluster_status__descriptor =
 {
@@ -8235,11 +8633,436 @@ const ProtobufCMessageDescriptor wire__cluster_status__descriptor =
   "Wire__ClusterStatus",
   "wire",
   sizeof(Wire__ClusterStatus),
-  10,
+  11,
   wire__cluster_status__field_descriptors,
   wire__cluster_status__field_indices_by_name,
-  1,  wire__cluster_status__number_ranges,
+  2,  wire__cluster_status__number_ranges,
   (ProtobufCMessageInit) wire__cluster_status__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__totals__field_descriptors[9] =
+{
+  {
+    "prompt_tokens",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, prompt_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cached_tokens",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, cached_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "looked_up_tokens",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, looked_up_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "generated_tokens",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, generated_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "accepted",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, accepted),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stopped",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, stopped),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "at_length",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, at_length),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "cancelled",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, cancelled),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "failed",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Totals, failed),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__totals__field_indices_by_name[] = {
+  4,   /* field[4] = accepted */
+  6,   /* field[6] = at_length */
+  1,   /* field[1] = cached_tokens */
+  7,   /* field[7] = cancelled */
+  8,   /* field[8] = failed */
+  3,   /* field[3] = generated_tokens */
+  2,   /* field[2] = looked_up_tokens */
+  0,   /* field[0] = prompt_tokens */
+  5,   /* field[5] = stopped */
+};
+static const ProtobufCIntRange wire__totals__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 9 }
+};
+const ProtobufCMessageDescriptor wire__totals__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Totals",
+  "Totals",
+  "Wire__Totals",
+  "wire",
+  sizeof(Wire__Totals),
+  9,
+  wire__totals__field_descriptors,
+  wire__totals__field_indices_by_name,
+  1,  wire__totals__number_ranges,
+  (ProtobufCMessageInit) wire__totals__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__step_records__field_descriptors[1] =
+{
+  {
+    "steps",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__StepRecords, n_steps),
+    offsetof(Wire__StepRecords, steps),
+    &wire__step_record__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__step_records__field_indices_by_name[] = {
+  0,   /* field[0] = steps */
+};
+static const ProtobufCIntRange wire__step_records__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__step_records__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.StepRecords",
+  "StepRecords",
+  "Wire__StepRecords",
+  "wire",
+  sizeof(Wire__StepRecords),
+  1,
+  wire__step_records__field_descriptors,
+  wire__step_records__field_indices_by_name,
+  1,  wire__step_records__number_ranges,
+  (ProtobufCMessageInit) wire__step_records__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__step_record__field_descriptors[8] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepRecord, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "number",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepRecord, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sent_microseconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepRecord, sent_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "is_done",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepRecord, is_done),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "done_microseconds",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepRecord, done_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "prompt_tokens",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepRecord, prompt_tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "decodes",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepRecord, decodes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "parts",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__StepRecord, n_parts),
+    offsetof(Wire__StepRecord, parts),
+    &wire__step_part__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__step_record__field_indices_by_name[] = {
+  6,   /* field[6] = decodes */
+  4,   /* field[4] = done_microseconds */
+  0,   /* field[0] = epoch */
+  3,   /* field[3] = is_done */
+  1,   /* field[1] = number */
+  7,   /* field[7] = parts */
+  5,   /* field[5] = prompt_tokens */
+  2,   /* field[2] = sent_microseconds */
+};
+static const ProtobufCIntRange wire__step_record__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 8 }
+};
+const ProtobufCMessageDescriptor wire__step_record__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.StepRecord",
+  "StepRecord",
+  "Wire__StepRecord",
+  "wire",
+  sizeof(Wire__StepRecord),
+  8,
+  wire__step_record__field_descriptors,
+  wire__step_record__field_indices_by_name,
+  1,  wire__step_record__number_ranges,
+  (ProtobufCMessageInit) wire__step_record__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__step_part__field_descriptors[7] =
+{
+  {
+    "worker",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepPart, worker),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stage",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepPart, stage),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rank",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepPart, rank),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "end_microseconds",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepPart, end_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "input_wait_microseconds",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepPart, input_wait_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rank_wait_microseconds",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepPart, rank_wait_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "compute_microseconds",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__StepPart, compute_microseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__step_part__field_indices_by_name[] = {
+  6,   /* field[6] = compute_microseconds */
+  3,   /* field[3] = end_microseconds */
+  4,   /* field[4] = input_wait_microseconds */
+  2,   /* field[2] = rank */
+  5,   /* field[5] = rank_wait_microseconds */
+  1,   /* field[1] = stage */
+  0,   /* field[0] = worker */
+};
+static const ProtobufCIntRange wire__step_part__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 7 }
+};
+const ProtobufCMessageDescriptor wire__step_part__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.StepPart",
+  "StepPart",
+  "Wire__StepPart",
+  "wire",
+  sizeof(Wire__StepPart),
+  7,
+  wire__step_part__field_descriptors,
+  wire__step_part__field_indices_by_name,
+  1,  wire__step_part__number_ranges,
+  (ProtobufCMessageInit) wire__step_part__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__api_key__field_descriptors[14] =

@@ -43,7 +43,7 @@ public enum StoredType: String, Sendable, Codable, CaseIterable {
     /// Whether this version can compute with it.
     public var isSupported: Bool {
         switch self {
-        case .f32, .bf16, .f16, .q8_0, .q4_0, .q4_1: true
+        case .f32, .bf16, .f16, .q8_0, .q4_0, .q4_1, .q5_0, .q5_1, .q4_k, .q5_k, .q6_k: true
         default: false
         }
     }

@@ -37,6 +37,7 @@ extension Coordinator {
                 try drain(worker)
                 return .done(request: request)
             }
+        case .steps(let request): send(contact, .stepsAre(request: request, steps()))
         case .status(let request): send(contact, .statusIs(request: request, status()))
         case .keys, .keep, .record, .records, .forget: hearStore(contact, message)
         default: break

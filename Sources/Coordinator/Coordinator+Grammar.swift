@@ -21,9 +21,9 @@ extension Coordinator {
             let segment = step.segments[index]
             guard case .sample(var drawing) = segment.output, let id = table.job(of: segment.sequence) else { continue }
             do {
-                drawing.masks = try table.masks(of: id, guesses: [])
+                drawing.masks = try table.masks(of: id, guesses: segment.tokens.suffix(segment.guesses))
                 guard !drawing.masks.isEmpty else { continue }
-                drawing.maskedFrom = segment.start + segment.tokens.count
+                drawing.maskedFrom = segment.start + segment.tokens.count - segment.guesses
                 // What must not end the answer yet gives way where nothing else is possible.
                 let held = Set(drawing.heldBack)
                 let isStuck = drawing.masks.contains { mask in

@@ -82,8 +82,12 @@ extension Coordinator: ClusterService {
         return ClusterStatus(
             model: card.name, digest: card.digest, layout: plan?.layout, nextLayout: assembly.next?.layout,
             epoch: plan?.epoch ?? assembly.epoch, state: stateInWords,
-            members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0)
+            members: everybody, queuedJobs: table.queued, runningJobs: table.running, steps: scheduler?.steps ?? 0,
+            totals: table.totals)
     }
+
+    /// The last steps, oldest first.
+    public func steps() -> [StepRecord] { history.records }
 
     /// Whether jobs run now; throws when workers are here that cannot serve the model.
     public func isReady() throws -> Bool {
@@ -116,6 +120,7 @@ extension Coordinator: ClusterService {
             accepted: Self.secondsSince1970(), now: now)
         guard limit > 0 || request.options.isReading else {
             table.add(job)
+            record("job accepted", of: job)
             writeDown(job)
             update(id) { $0.finish(.length) }
             return id
@@ -131,6 +136,7 @@ extension Coordinator: ClusterService {
             waitingForRoom.append((sequence, promptTokens + limit))
         }
         table.add(job)
+        record("job accepted", of: job)
         writeDown(job)
         begin(admitted)
         return id
@@ -166,6 +172,7 @@ extension Coordinator: ClusterService {
         if !wasOver { journal(id, first: first, events) }
         publish(id, first: first, events, to: listeners[id] ?? [], isOver: isOver)
         if isOver {
+            if !events.isEmpty, let job = table[id] { record("job ended", of: job) }
             listeners[id] = nil
             owners[id] = nil
         }

@@ -25,9 +25,12 @@ extension Coordinator {
         guard let plan = assembly.plan, !isTakingOver else { return }
         scheduler?.change(router.takeChanges())
         while let next = scheduler?.next() {
-            let (step, stuck) = masked(next)
+            let (formed, stuck) = masked(next)
+            var step = formed
+            step.requests = requests(openedBy: step)
             let frames = Message.step(step).encode()
             sentAt[step.number] = clock.now
+            history.sent(step, at: now)
             for place in plan.allPlaces {
                 guard let contact = members[place.worker]?.contact else { continue }
                 servers[contact.server].send(to: contact.peer, frames)
@@ -44,8 +47,10 @@ extension Coordinator {
         guard assembly.phase == .active, let plan = assembly.plan, done.epoch == plan.epoch else { return }
         let now = clock.now
         members[worker]?.trace.add(computed: .microseconds(done.computeMicroseconds), at: now - start)
+        if let place = plan.place(of: worker) { history.done(worker, at: place.slice, done, now: now - start) }
         guard plan.places.last?.first?.worker == worker else { return }
         let took = sentAt.removeValue(forKey: done.number).map { now - $0 } ?? .zero
+        history.finished(done.epoch, done.number, at: now - start)
         do {
             try check(done.results)
             let finished = try scheduler?.finished(done.number, results: done.results, took: took) ?? []
@@ -58,6 +63,18 @@ extension Coordinator {
         pump()
     }
 
+    /// The requests that the sequences which a step opens answer, for the workers' log lines.
+    private func requests(openedBy step: Step) -> [SequenceID: String] {
+        var requests: [SequenceID: String] = [:]
+        for case .open(let sequence, _, _) in step.changes {
+            guard let id = table.job(of: sequence), let name = table[id]?.request.requestID, !name.isEmpty else {
+                continue
+            }
+            requests[sequence] = name
+        }
+        return requests
+    }
+
     private func hearWorkerFailure(_ worker: WorkerID, epoch: UInt32, _ problem: Problem) {
         guard let contact = members[worker]?.contact else { return }
         hearWorker(contact, .failed(epoch: epoch, problem))
@@ -66,8 +83,7 @@ extension Coordinator {
     /// Refuses results that cannot be: tokens that the vocabulary does not have, torn logits.
     private func check(_ results: [SegmentResult]) throws {
         for result in results {
-            let tokens =
-                (result.drawn.map { [$0] } ?? []) + result.top + result.scored.flatMap { [$0.token] + $0.top }
+            let tokens = (result.draws + result.scored).flatMap { [$0.token] + $0.top }
             guard tokens.allSatisfy({ $0.token >= 0 && Int($0.token) < card.vocabularySize }),
                 result.logits.count % max(card.vocabularySize, 1) == 0
             else { throw Problem.failed("the last stage drew a token that the vocabulary does not have") }
@@ -81,14 +97,13 @@ extension Coordinator {
             let now = clock.now
             if let job = table.job(of: sequence) { update(job) { $0.prefilled(tokens, now: now) } }
         case .drawn(let result):
-            guard let job = table.job(of: result.sequence), let drawn = result.drawn else { return }
+            guard let job = table.job(of: result.sequence) else { return }
             let now = clock.now
-            if update(job, { $0.drew(result, now: now) }) == true {
-                router.append(drawn.token, to: result.sequence)
-                scheduler?.proceed(result.sequence, with: drawn.token)
-            } else {
-                end(result.sequence)
+            for drawn in result.draws {
+                guard update(job, { $0.drew(drawn, now: now) }) == true else { return end(result.sequence) }
+                router.append(drawn.token.token, to: result.sequence)
             }
+            scheduler?.proceed(result.sequence, with: result.draws.map(\.token.token))
         case .scored(let sequence, let first, let tokens):
             if let job = table.job(of: sequence) { update(job) { $0.scored(first: first, tokens) } }
         case .read(let sequence): finish(sequence) { $0.finish(.length) }
@@ -132,7 +147,8 @@ extension Coordinator {
         scheduler?.add(
             sequence, prompt: job.request.prompt + job.state.tokens, cached: cached, purpose: purpose(of: job),
             attention: job.request.options.attention, alternatives: job.request.options.promptLogprobs,
-            scored: job.request.prompt.count)
+            scored: job.request.prompt.count, total: job.request.prompt.count + job.limit,
+            speculates: job.request.options.speculates)
     }
 
     private func purpose(of job: Job) -> Scheduler.Purpose {

@@ -3,6 +3,7 @@ import Core
 import GLM
 import Router
 import Scheduler
+import Tokenization
 import Transport
 import Wire
 

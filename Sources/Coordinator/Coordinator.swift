@@ -78,6 +78,7 @@ public actor Coordinator {
     var sequenceNumber: UInt64 = 0
     /// When the steps that are on their way were sent.
     var sentAt: [UInt64: ContinuousClock.Instant] = [:]
+    var history = StepHistory()
     var lastProblem: Problem?
     /// Who holds its slice of the next plan.
     var nextReady: [WorkerID: Ready] = [:]

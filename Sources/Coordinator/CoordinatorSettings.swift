@@ -42,6 +42,8 @@ public struct CoordinatorSettings: Sendable {
     public var longestQueue: Int
     /// What it says while it runs, a line at a time.
     public var log: @Sendable (String) -> Void
+    /// What it writes down about jobs: what happened, and the facts by name.
+    public var record: @Sendable (String, [(String, String)]) -> Void
 
     /// Settings.
     public init(
@@ -51,6 +53,7 @@ public struct CoordinatorSettings: Sendable {
         kvTokens: Int? = nil, scalesItself: Bool = false,
         chunk: Int = 512, latency: Duration = .milliseconds(250), heartbeat: Duration = .seconds(1),
         store: String? = nil, retention: Duration = .seconds(7 * 86_400), longestQueue: Int = 1000,
+        record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.model = model
@@ -71,6 +74,7 @@ public struct CoordinatorSettings: Sendable {
         self.store = store
         self.retention = retention
         self.longestQueue = longestQueue
+        self.record = record
         self.log = log
     }
 }

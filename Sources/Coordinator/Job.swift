@@ -98,7 +98,7 @@ struct Job {
         for event in earlier {
             switch event {
             case .token(let drawn, _, let top):
-                guard drew(SegmentResult(sequence: sequence, drawn: drawn, top: top), now: now) else { return false }
+                guard drew(ScoredToken(token: drawn, top: top), now: now) else { return false }
             case .scored(let first, let tokens): scored(first: first, tokens)
             case .embedded(let values): embedded(values)
             case .prefilled, .finished, .failed: break
@@ -170,8 +170,9 @@ struct Job {
     }
 
     /// A token was drawn; true when the answer goes on with it.
-    mutating func drew(_ result: SegmentResult, now: ContinuousClock.Instant) -> Bool {
-        guard !isOver, let drawn = result.drawn else { return false }
+    mutating func drew(_ scored: ScoredToken, now: ContinuousClock.Instant) -> Bool {
+        guard !isOver else { return false }
+        let drawn = scored.token
         state.phase = .decode
         state.tokens.append(drawn.token)
         if firstTokenAt == nil {
@@ -180,7 +181,7 @@ struct Job {
         }
         state.timings.decode = now - (firstTokenAt ?? now)
         if stopTokens.contains(drawn.token) {
-            say(.token(drawn, text: "", top: result.top))
+            say(.token(drawn, text: "", top: scored.top))
             finish(.stop)
             return false
         }
@@ -189,7 +190,7 @@ struct Job {
         let (text, stopped) =
             state.tokens.count <= request.options.minTokens ? (piece, false) : scanner.next(piece)
         state.text += text
-        say(.token(drawn, text: text, top: result.top))
+        say(.token(drawn, text: text, top: scored.top))
         if stopped {
             finish(.stop, holdsText: false)
             return false

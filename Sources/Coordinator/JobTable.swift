@@ -13,6 +13,8 @@ struct JobTable {
     private var byTag: [String: JobID] = [:]
     private var number: Int
     private var forgotten: [JobID] = []
+    /// What was done since the coordinator started.
+    private(set) var totals = ClusterTotals()
 
     /// A table of so many jobs, with so many events in all; the first has the number `first`.
     init(remembered: Int, events: Int, first: Int = 1) {
@@ -37,6 +39,8 @@ struct JobTable {
         jobs[job.id] = job
         order.append(job.id)
         eventCount += job.events.count
+        // One that is over comes from an earlier coordinator's journal.
+        if !job.isOver { totals.accepted += 1 }
         if !job.isOver { bySequence[job.sequence] = job.id }
         if !job.request.tag.isEmpty { byTag[job.request.tag] = job.id }
         forget()
@@ -88,8 +92,10 @@ struct JobTable {
         // Taken out while it changes, or its list of events would be copied with every token.
         guard var job = jobs.removeValue(forKey: id) else { return nil }
         let first = job.events.count
+        let before = Mark(job.state)
         let number = job.nextNumber
         let result = change(&job)
+        before.add(job.state, looksUp: job.request.options.reusesPrefix, to: &totals)
         eventCount += job.events.count - first
         job.forgetPrompt()
         jobs[id] = job
@@ -100,6 +106,30 @@ struct JobTable {
     /// What a job's answer may go on with, and behind each of some guesses; nothing where anything may.
     mutating func masks(of id: JobID, guesses: some Sequence<TokenID>) throws -> [TokenMask] {
         try jobs[id]?.masks(guesses: guesses) ?? []
+    }
+
+    /// The little of a job's state that totals are made of: a copy of the whole would copy its tokens with every token.
+    private struct Mark {
+        var phase: JobState.Phase
+        var read: Int
+        var cached: Int
+        var generated: Int
+        var isOver: Bool
+
+        init(_ state: JobState) {
+            phase = state.phase
+            (read, cached, generated) = (state.prefill.tokens, state.prefill.cached, state.tokens.count)
+            isOver = state.finish != nil
+        }
+
+        /// Adds what happened since. A prompt that is read once more, a worker being lost, counts once more: it is work.
+        func add(_ after: JobState, looksUp: Bool, to totals: inout ClusterTotals) {
+            totals.promptTokens += max(0, after.prefill.tokens - read)
+            totals.cachedTokens += max(0, after.prefill.cached - cached)
+            totals.generatedTokens += max(0, after.tokens.count - generated)
+            if looksUp, phase == .queued, after.phase == .prefill { totals.lookedUpTokens += after.prefill.total }
+            if !isOver, let reason = after.finish { totals.ended[reason, default: 0] += 1 }
+        }
     }
 
     /// Drops the oldest that are over, while there are too many.

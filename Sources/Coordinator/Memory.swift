@@ -28,6 +28,11 @@ extension ModelNeeds {
         case .q8: 34.0 / 32
         case .q4: 18.0 / 32
         case .q4m: 20.0 / 32
+        case .q5: 22.0 / 32
+        case .q5m: 24.0 / 32
+        case .q4k: 148.0 / 256
+        case .q5k: 180.0 / 256
+        case .q6k: 210.0 / 256
         }
     }
 }

@@ -90,8 +90,18 @@ public enum WeightType: UInt8, Sendable, CaseIterable {
     case q4 = 5
     /// Four bits with a half-precision scale and minimum for 32 of a row (GGUF's Q4_1).
     case q4m = 6
+    /// Five bits, minus sixteen, with one half-precision scale for 32 of a row (GGUF's Q5_0).
+    case q5 = 7
+    /// Five bits with a half-precision scale and minimum for 32 of a row (GGUF's Q5_1).
+    case q5m = 8
+    /// Four bits; scale and minimum of 32 of a row are six bits times a half-precision factor of 256 (GGUF's Q4_K).
+    case q4k = 9
+    /// Five bits, scaled as `q4k` (GGUF's Q5_K).
+    case q5k = 10
+    /// Six bits, minus 32; the scale of 16 of a row is a signed byte times a half-precision factor of 256 (GGUF's Q6_K).
+    case q6k = 11
 
-    /// The name that `--type` takes.
+    /// The name that `--type` takes; of types that only GGUF files make, the name there.
     public var name: String {
         switch self {
         case .f32: "f32"
@@ -100,15 +110,33 @@ public enum WeightType: UInt8, Sendable, CaseIterable {
         case .q8: "q8"
         case .q4: "q4"
         case .q4m: "q4m"
+        case .q5: "q5_0"
+        case .q5m: "q5_1"
+        case .q4k: "q4_k"
+        case .q5k: "q5_k"
+        case .q6k: "q6_k"
         }
     }
 
-    /// The type that `--type name` asks for.
+    /// The type that is called `name`.
     public init?(name: String) {
         guard let found = WeightType.allCases.first(where: { $0.name == name }) else { return nil }
         self = found
     }
 
     /// Whether activations are rounded to int8 before they meet such weights.
-    public var isInteger: Bool { self == .q8 || self == .q4 || self == .q4m }
+    public var isInteger: Bool {
+        switch self {
+        case .f32, .bf16, .f16: false
+        case .q8, .q4, .q4m, .q5, .q5m, .q4k, .q5k, .q6k: true
+        }
+    }
+
+    /// Whether other weights can be rounded to it when they are loaded; the others are held only where a file stores them.
+    public var isRoundedTo: Bool {
+        switch self {
+        case .f32, .bf16, .f16, .q8, .q4: true
+        case .q4m, .q5, .q5m, .q4k, .q5k, .q6k: false
+        }
+    }
 }

@@ -86,13 +86,15 @@ public struct GenerationOptions: Hashable, Sendable {
     public var embedding: Embedding?
     /// What the answer must look like; nil when it may be anything.
     public var grammar: AnswerGrammar?
+    /// Whether next tokens may be guessed and several be computed at once; the answer has the same bits without.
+    public var speculates: Bool
 
     /// Greedy, to the end of the context, unless said otherwise.
     public init(
         sampling: SamplingOptions = SamplingOptions(), maxTokens: Int? = nil, stop: [String] = [],
         ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true, attention: AttentionMode = .exact,
         stopTokenIDs: [TokenID] = [], minTokens: Int = 0, promptLogprobs: Int? = nil, embedding: Embedding? = nil,
-        grammar: AnswerGrammar? = nil
+        grammar: AnswerGrammar? = nil, speculates: Bool = true
     ) {
         self.sampling = sampling
         self.maxTokens = maxTokens
@@ -105,6 +107,7 @@ public struct GenerationOptions: Hashable, Sendable {
         self.promptLogprobs = promptLogprobs
         self.embedding = embedding
         self.grammar = grammar
+        self.speculates = speculates
     }
 }
 

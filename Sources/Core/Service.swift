@@ -14,6 +14,8 @@ public protocol ClusterService: Sendable {
     func job(_ id: JobID) async throws -> JobState
     /// The cluster as it is now.
     func status() async throws -> ClusterStatus
+    /// The last steps, oldest first: who computed and who waited when.
+    func steps() async throws -> [StepRecord]
     /// Begins to load another layout while jobs run on; nil chooses one for all workers. It returns at once.
     func scale(to layout: Layout?) async throws
     /// Takes a worker out of the layout, without a loss: it can be ended when the status says `drained`. It returns at once.
@@ -79,16 +81,20 @@ public struct JobRequest: Hashable, Sendable {
     public var owner: String
     /// A name that its asker gave it, unique: asking twice makes one job. Empty when it has none.
     public var tag: String
+    /// What the client's request is called in the log lines of every role, or an empty text.
+    public var requestID: String
 
     /// A request.
     public init(
-        prompt: [TokenID], options: GenerationOptions, endsWithClient: Bool, owner: String = "", tag: String = ""
+        prompt: [TokenID], options: GenerationOptions, endsWithClient: Bool, owner: String = "", tag: String = "",
+        requestID: String = ""
     ) {
         self.prompt = prompt
         self.options = options
         self.endsWithClient = endsWithClient
         self.owner = owner
         self.tag = tag
+        self.requestID = requestID
     }
 }
 
@@ -291,12 +297,14 @@ public struct ClusterStatus: Hashable, Sendable {
     public var runningJobs: Int
     /// Steps so far in this epoch.
     public var steps: UInt64
+    /// What was done since the coordinator started.
+    public var totals: ClusterTotals
 
     /// A status.
     public init(
         model: String, digest: String, layout: Layout?, nextLayout: Layout? = nil, epoch: UInt32, state: String,
         members: [Member],
-        queuedJobs: Int, runningJobs: Int, steps: UInt64
+        queuedJobs: Int, runningJobs: Int, steps: UInt64, totals: ClusterTotals = ClusterTotals()
     ) {
         self.model = model
         self.digest = digest
@@ -308,5 +316,6 @@ public struct ClusterStatus: Hashable, Sendable {
         self.queuedJobs = queuedJobs
         self.runningJobs = runningJobs
         self.steps = steps
+        self.totals = totals
     }
 }

@@ -8,13 +8,19 @@ public struct Step: Hashable, Sendable {
     public var changes: [KVChange]
     /// What is computed, in this order.
     public var segments: [Segment]
+    /// Of sequences that the step opens, the requests that they answer: for log lines.
+    public var requests: [SequenceID: String]
 
     /// A step.
-    public init(number: UInt64, epoch: UInt32, changes: [KVChange] = [], segments: [Segment]) {
+    public init(
+        number: UInt64, epoch: UInt32, changes: [KVChange] = [], segments: [Segment],
+        requests: [SequenceID: String] = [:]
+    ) {
         self.number = number
         self.epoch = epoch
         self.changes = changes
         self.segments = segments
+        self.requests = requests
     }
 
     /// Tokens in all segments.
@@ -61,11 +67,15 @@ public struct Segment: Hashable, Sendable {
     public var attention: AttentionMode
     /// Whose log-probabilities are wanted besides, if any.
     public var scoring: Scoring?
+    /// How many of the last tokens are guesses: a token is drawn behind each of them too, as long as those before were right.
+    ///
+    /// The sequence's next segment begins behind the last guess that was right.
+    public var guesses: Int
 
     /// A segment.
     public init(
         sequence: SequenceID, start: Int, tokens: [TokenID], output: Output, attention: AttentionMode = .exact,
-        scoring: Scoring? = nil
+        scoring: Scoring? = nil, guesses: Int = 0
     ) {
         self.sequence = sequence
         self.start = start
@@ -73,6 +83,7 @@ public struct Segment: Hashable, Sendable {
         self.output = output
         self.attention = attention
         self.scoring = scoring
+        self.guesses = guesses
     }
 }
 
@@ -84,6 +95,8 @@ public struct SegmentResult: Hashable, Sendable {
     public var drawn: TokenLogprob?
     /// The most likely tokens, best first, when asked for.
     public var top: [TokenLogprob]
+    /// What was drawn behind each guess that was right, in order.
+    public var more: [ScoredToken]
     /// The logits [tokens, vocabulary] of a segment that asked for them, else empty.
     public var logits: [Float]
     /// The tokens that a segment asked about, in order.
@@ -93,14 +106,18 @@ public struct SegmentResult: Hashable, Sendable {
 
     /// A result.
     public init(
-        sequence: SequenceID, drawn: TokenLogprob?, top: [TokenLogprob] = [], logits: [Float] = [],
-        scored: [ScoredToken] = [], embedding: [Float] = []
+        sequence: SequenceID, drawn: TokenLogprob?, top: [TokenLogprob] = [], more: [ScoredToken] = [],
+        logits: [Float] = [], scored: [ScoredToken] = [], embedding: [Float] = []
     ) {
         self.sequence = sequence
         self.drawn = drawn
         self.top = top
+        self.more = more
         self.logits = logits
         self.scored = scored
         self.embedding = embedding
     }
+
+    /// Everything that was drawn, in order.
+    public var draws: [ScoredToken] { drawn.map { [ScoredToken($0, top: top)] + more } ?? [] }
 }

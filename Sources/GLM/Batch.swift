@@ -76,7 +76,7 @@ struct Batch {
         }
         switch segment.output {
         case .none: break
-        case .sample(let drawing): if isLast { wish.asks = .draw(drawing) }
+        case .sample(let drawing): if row >= rows.upperBound - 1 - segment.guesses { wish.asks = .draw(drawing) }
         case .logits: wish.wantsLogits = true
         case .embed(.mean, _): wish.isEmbedded = true
         case .embed(.last, let goesOn): wish.isEmbedded = isLast && !goesOn

@@ -54,7 +54,7 @@ public final class Generator {
     ///
     /// - Returns: why it ended. An end-of-sequence token is delivered, then ends it.
     public func generate(
-        _ prompt: [TokenID], options: GenerationOptions, chunk: Int, deliver: (SegmentResult) throws -> Bool
+        _ prompt: [TokenID], options: GenerationOptions, chunk: Int, deliver: (ScoredToken) throws -> Bool
     ) throws -> FinishReason {
         let configuration = description.configuration
         try configuration.check(prompt: prompt)
@@ -69,23 +69,29 @@ public final class Generator {
         var position = 0
         var pending = prompt
         var generated = 0
+        var lookup = options.speculates ? PromptLookup(prompt) : nil
         while true {
             let count = min(chunk, pending.count)
             let isLast = count == pending.count
+            let guesses = generated > 0 ? lookup?.guess(limit: limit - generated - 1) ?? [] : []
             let results = try run([
                 Segment(
-                    sequence: id, start: position, tokens: Array(pending[..<count]),
-                    output: isLast ? .sample(drawing) : .none, attention: options.attention)
+                    sequence: id, start: position, tokens: Array(pending[..<count]) + guesses,
+                    output: isLast ? .sample(drawing) : .none, attention: options.attention, guesses: guesses.count)
             ])
             position += count
             pending.removeFirst(count)
-            guard isLast, let result = results.first, let drawn = result.drawn else { continue }
-            generated += 1
-            let goesOn = try deliver(result)
-            if ends.contains(drawn.token) { return .stop }
-            if !goesOn { return .stop }
-            if generated == limit { return .length }
-            pending = [drawn.token]
+            guard isLast, let result = results.first else { continue }
+            for drawn in result.draws {
+                generated += 1
+                let goesOn = try deliver(drawn)
+                if ends.contains(drawn.token.token) || !goesOn { return .stop }
+                if generated == limit { return .length }
+                lookup?.append([drawn.token.token])
+                pending = [drawn.token.token]
+            }
+            position += result.more.count
+            lookup?.judge(guessed: guesses.count, right: result.more.count)
             drawing.past = nil
         }
     }

@@ -32,8 +32,11 @@ struct PackedMatrix: @unchecked Sendable {  // written once, before anybody read
         }
         let format = try info.type.format(of: place.tensor)
         let type = wanted ?? format.weightType
+        let read = columns.map { Self.wholeBlocks($0, of: place.tensor, source: source) }
         let count = columns?.count ?? info.columns
-        let byteCount = PanelMatrix.byteCount(type: type, rows: rows.count, columns: count)
+        let skipped = ((columns?.lowerBound ?? 0) - (read?.lowerBound ?? 0)) / PanelMatrix.blockColumns
+        let panelBytes = PanelMatrix.panelBytes(type: type, columns: count, skippedBlocks: skipped)
+        let byteCount = (rows.count + PanelMatrix.panelRows - 1) / PanelMatrix.panelRows * panelBytes
         let path = cache?.path(tensor: place.tensor, rows: stands, columns: columns, type: type)
         let region: MemoryRegion
         if let path, let found = cache?.find(path, byteCount: byteCount, team: team) {
@@ -43,10 +46,11 @@ struct PackedMatrix: @unchecked Sendable {  // written once, before anybody read
             region = try MemoryRegion(byteCount: byteCount)
             missing = path
             try Self.pack(
-                source.rows(of: place.tensor, stands, columns: columns), format: format, type: type, into: region,
-                team: team)
+                source.rows(of: place.tensor, stands, columns: read), format: format, type: type,
+                skippedBlocks: skipped, columns: count, panelBytes: panelBytes, into: region, team: team)
         }
-        let matrix = PanelMatrix(type: type, rows: rows.count, columns: count, base: region.base)
+        let matrix = PanelMatrix(
+            type: type, rows: rows.count, columns: count, base: region.base, skippedBlocks: skipped)
         var regions = [region]
         var bias: UnsafePointer<Float>?
         if let biasPlace {
@@ -63,16 +67,16 @@ struct PackedMatrix: @unchecked Sendable {  // written once, before anybody read
 
     /// Packs the rows that were read; panels are shared out over the team.
     private static func pack(
-        _ stored: TensorRows, format: StoredFormat, type: WeightType, into region: MemoryRegion, team: Team
+        _ stored: TensorRows, format: StoredFormat, type: WeightType, skippedBlocks: Int, columns: Int, panelBytes: Int,
+        into region: MemoryRegion, team: Team
     ) {
-        let panelBytes = PanelMatrix.panelBytes(type: type, columns: stored.columns)
         team.run { rank in
             for panel in team.share(of: region.byteCount / panelBytes, rank: rank) {
                 let row = panel * PanelMatrix.panelRows
                 packPanel(
                     into: region.base + panel * panelBytes, type: type, from: stored.base + row * stored.rowStride,
                     rowStride: stored.rowStride, rowCount: min(PanelMatrix.panelRows, stored.rows - row),
-                    stored: format, columns: stored.columns)
+                    stored: format, skippedBlocks: skippedBlocks, columns: columns)
             }
         }
         withExtendedLifetime(stored) {}
@@ -113,11 +117,29 @@ extension StoredType {
         case .q8_0: .q8_0
         case .q4_0: .q4_0
         case .q4_1: .q4_1
+        case .q5_0: .q5_0
+        case .q5_1: .q5_1
+        case .q4_k: .q4_k
+        case .q5_k: .q5_k
+        case .q6_k: .q6_k
         default:
             throw Problem.invalid(
-                "tensor \(tensor) is stored as \(rawValue), which this version cannot compute with; use F32, F16, BF16, Q8_0, Q4_0 or Q4_1"
+                "tensor \(tensor) is stored as \(rawValue), which this version cannot compute with; use a file of F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1 or Q4_0"
             )
         }
+    }
+}
+
+extension PackedMatrix {
+    /// `columns` and what else lies in their stored blocks: a rank's share may begin within a block of 256.
+    private static func wholeBlocks(
+        _ columns: Range<Int>, of tensor: String, source: any TensorSource
+    ) -> Range<Int> {
+        guard let info = source.tensors[tensor] else { return columns }
+        let block = info.type.blockElements
+        // What the tensor does not have stays outside, and is refused when it is read.
+        let end = (columns.upperBound + block - 1) / block * block
+        return columns.lowerBound / block * block..<(columns.upperBound > info.columns ? columns.upperBound : end)
     }
 }
 

@@ -153,7 +153,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         var batch = try Batch(step, configuration: configuration)
         try scratch.reserve(tokens: max(batch.tokens.count, 1))
         for segment in step.segments {
-            try pool.extend(segment.sequence, start: segment.start, count: segment.tokens.count)
+            try pool.extend(
+                segment.sequence, start: segment.start, count: segment.tokens.count, guessed: segment.guesses)
         }
         for (index, segment) in step.segments.enumerated() where segment.attention == .sparse {
             batch.parts[index].unbounded = try pool.pagesWithoutBounds(of: segment.sequence)

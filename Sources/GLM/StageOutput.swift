@@ -69,10 +69,10 @@ extension Stage {
             case nil: continue
             case .score(let token, let alternatives): questions.append(.score(token, alternatives: alternatives))
             case .draw(let drawing):
-                let segment = batch.parts[wish.part].segment
-                let position = batch.positions[wish.row] + 1
                 questions.append(
-                    .draw(drawing, position: position, past: past(of: segment, drawing, before: position)))
+                    .draw(
+                        drawing, position: batch.positions[wish.row] + 1,
+                        past: past(batch.parts[wish.part], drawing, row: wish.row)))
             }
             asked.append(row)
         }
@@ -88,20 +88,37 @@ extension Stage {
             if case .score = wish.asks {
                 results[wish.part].scored.append(answer)
             } else {
-                results[wish.part].drawn = answer.token
-                results[wish.part].top = answer.top
+                draw(answer, batch.parts[wish.part], row: wish.row, into: &results[wish.part])
             }
         }
     }
 
-    /// What stands before `position`, the place behind the segment's last token, where penalties look at it.
-    private func past(of segment: Segment, _ drawing: Drawing, before position: Int) -> PastTokens? {
+    /// Takes what was drawn behind a row, unless a guess before it was wrong.
+    private func draw(_ answer: ScoredToken, _ part: Batch.Part, row: Int, into result: inout SegmentResult) {
+        let tokens = part.segment.tokens
+        let index = row - part.rows.lowerBound
+        let right = index - (tokens.count - 1 - part.segment.guesses)
+        guard right > 0 else {
+            result.drawn = answer.token
+            result.top = answer.top
+            return
+        }
+        guard result.more.count == right - 1, result.draws.last?.token.token == tokens[index] else { return }
+        result.more.append(answer)
+    }
+
+    /// What stands up to and with a row, where penalties look at it. Rows are asked for in order.
+    private func past(_ part: Batch.Part, _ drawing: Drawing, row: Int) -> PastTokens? {
         guard drawing.options.hasPenalties else { return nil }
+        let segment = part.segment
+        let index = row - part.rows.lowerBound
         if let past = drawing.past {
             pasts[segment.sequence] = PastTokens(past, promptTokens: drawing.promptTokens)
-        } else {
+        } else if index == segment.tokens.count - 1 - segment.guesses {
             pasts[segment.sequence]?.cut(at: segment.start)
-            for token in segment.tokens { pasts[segment.sequence]?.add(token) }
+            for token in segment.tokens[...index] { pasts[segment.sequence]?.add(token) }
+        } else {
+            pasts[segment.sequence]?.add(segment.tokens[index])
         }
         return pasts[segment.sequence]
     }

@@ -219,7 +219,7 @@ public struct TensorNames: Sendable {
             }
             guard found.type.isSupported else {
                 throw Problem.invalid(
-                    "tensor \(name) is \(found.type.rawValue), which this version cannot read yet; use a Q8_0, Q4_0, Q4_1, F16, BF16 or F32 file"
+                    "tensor \(name) is \(found.type.rawValue), which this version cannot read yet; use a file of F32, F16, BF16, Q8_0, Q6_K, Q5_K, Q5_1, Q5_0, Q4_K, Q4_1 or Q4_0"
                 )
             }
         }

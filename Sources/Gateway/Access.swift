@@ -14,7 +14,9 @@ struct Access<Context: RequestContext>: RouterMiddleware {
         _ request: Request, context: Context, next: @concurrent (Request, Context) async throws -> Response
     ) async throws -> Response {
         let isLook = request.method == .get || request.method == .head
-        if isLook, Self.open.contains(request.uri.path) { return try await next(request, context) }
+        if isLook, Self.open.contains(request.uri.path) || request.uri.path.hasPrefix("/dashboard/") {
+            return try await next(request, context)
+        }
         let caller = try await desk.caller(with: Self.secret(in: request.headers))
         let needed = Self.scope(of: request)
         guard APIKey(id: caller.id, name: "", hash: [], scope: caller.scope, created: 0).allows(needed) else {

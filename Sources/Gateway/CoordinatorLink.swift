@@ -216,6 +216,12 @@ public final class CoordinatorLink: ClusterService {
         return status
     }
 
+    /// The last steps, oldest first.
+    public func steps() async throws -> [StepRecord] {
+        guard case .stepsAre(_, let records) = try await ask({ .steps(request: $0) }) else { throw Self.surprise }
+        return records
+    }
+
     /// Begins to load another layout; nil has one chosen.
     public func scale(to layout: Layout?) async throws {
         guard case .done = try await ask({ .scale(request: $0, layout) }) else { throw Self.surprise }
@@ -285,7 +291,8 @@ extension Message {
             .record(let number, _, _), .records(let number, _), .forget(let number, _), .keysAre(let number, _),
             .recordsAre(let number, _), .accepted(let number, _, _), .problem(let number, _),
             .event(let number, _, _, _), .eventsEnd(let number, _),
-            .done(let number), .jobList(let number, _), .jobIs(let number, _), .statusIs(let number, _):
+            .done(let number), .jobList(let number, _), .jobIs(let number, _), .statusIs(let number, _),
+            .steps(let number), .stepsAre(let number, _):
             number
         default: nil
         }

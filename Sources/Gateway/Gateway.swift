@@ -30,13 +30,15 @@ public struct Gateway: Sendable {
         public var mostConnections: Int
         /// A connection is closed when it says nothing for so long before or between requests, or in the middle of one.
         public var patience: Duration
+        /// The file that spans are appended to, or nil for none.
+        public var traces: String?
 
         /// Settings; a heartbeat every 15 seconds, bodies of at most 64 MiB, 4096 connections and a minute's patience unless said
         /// otherwise.
         public init(
             listen: ListenAddress, insecure: Bool = false, heartbeat: Duration = .seconds(15),
             bodyLimit: Int = 64 << 20, origins: [String] = [], mostConnections: Int = 4096,
-            patience: Duration = .seconds(60)
+            patience: Duration = .seconds(60), traces: String? = nil
         ) {
             self.listen = listen
             self.insecure = insecure
@@ -45,6 +47,7 @@ public struct Gateway: Sendable {
             self.origins = origins
             self.mostConnections = mostConnections
             self.patience = patience
+            self.traces = traces
         }
     }
 
@@ -55,11 +58,13 @@ public struct Gateway: Sendable {
     private let settings: Settings
     private let service: any ClusterService
     private let desk: KeyDesk
+    private let traces: TraceFile?
 
-    /// A gateway for `service`.
-    public init(settings: Settings, service: any ClusterService) {
+    /// A gateway for `service`; throws when the file of traces cannot be opened.
+    public init(settings: Settings, service: any ClusterService) throws {
         self.settings = settings
-        self.service = service
+        traces = try settings.traces.map { try TraceFile(path: $0) }
+        self.service = MeasuredService(service: service, traces: traces)
         desk = KeyDesk(service: service, needsKeys: !settings.listen.isLoopback && !settings.insecure)
     }
 
@@ -131,7 +136,9 @@ public struct Gateway: Sendable {
         service: OwnedService, models: ModelShelf, batches: BatchRunner, logger: Logger
     ) -> Router<BasicRequestContext> {
         let router = Router(options: .autoGenerateHeadEndpoints)
+        router.add(middleware: RequestScopes(traces: traces))
         router.add(middleware: RequestLog(logger: logger))
+        router.add(middleware: MetricsMiddleware())
         router.add(middleware: ErrorResponses())
         router.add(middleware: Origins(allowed: settings.origins))
         router.add(middleware: Access(desk: desk))
@@ -147,6 +154,8 @@ public struct Gateway: Sendable {
         BatchRoutes(service: service, generation: generation, runner: batches).add(to: router)
         StatusRoute(service: service).add(to: router)
         ScaleRoutes(service: service, generation: generation).add(to: router)
+        WatchRoutes(service: service).add(to: router)
+        DashboardRoutes().add(to: router)
         return router
     }
 

@@ -13,8 +13,13 @@ struct JobRoutes: Sendable {
 
     func add(to router: Router<BasicRequestContext>) {
         router.post("/v1/jobs") { request, _ in try await create(request) }
-        router.get("/v1/jobs") { _, _ in
-            let jobs = try await service.jobs()
+        router.get("/v1/jobs") { request, _ in
+            let wish = request.uri.queryParameters["limit"]
+            let limit = wish.flatMap { Int($0) } ?? .max
+            guard limit > 0, wish == nil || limit < .max else {
+                throw APIError.field("limit", "limit: expected a number from 1, found \(wish ?? "")")
+            }
+            let jobs = try await service.jobs().prefix(limit)
             return Response(
                 json: .record(["object": .string("list"), "data": .array(jobs.map { $0.json(withTokens: false) })]))
         }

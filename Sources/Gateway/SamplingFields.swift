@@ -33,7 +33,8 @@ enum SamplingFields {
             sampling: sampling, maxTokens: maxTokens, stop: try stop(fields, stopKey),
             ignoresEndOfSequence: try fields.bool("ignore_eos") ?? false,
             reusesPrefix: try fields.bool("cache_prompt") ?? true, attention: try attention(fields),
-            stopTokenIDs: try stopTokens(fields, model), minTokens: minTokens)
+            stopTokenIDs: try stopTokens(fields, model), minTokens: minTokens,
+            speculates: try fields.bool("speculate") ?? true)
     }
 
     /// How many answers are wanted to each prompt.

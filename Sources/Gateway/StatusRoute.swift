@@ -19,7 +19,19 @@ extension ClusterStatus {
             "layout": .optional(layout?.description), "next_layout": .optional(nextLayout?.description),
             "epoch": .integer(epoch), "steps": .integer(steps),
             "queued_jobs": .integer(queuedJobs), "running_jobs": .integer(runningJobs),
-            "members": .array(members.map(\.json)),
+            "totals": totals.json, "members": .array(members.map(\.json)),
+        ])
+    }
+}
+
+extension ClusterTotals {
+    /// The totals for programs; they only grow while the coordinator lives.
+    var json: JSONValue {
+        .record([
+            "prompt_tokens": .integer(promptTokens), "cached_tokens": .integer(cachedTokens),
+            "looked_up_tokens": .integer(lookedUpTokens), "generated_tokens": .integer(generatedTokens),
+            "accepted": .integer(accepted),
+            "ended": .record(FinishReason.allCases.map { ($0.rawValue, JSONValue?.some(.integer(ended[$0] ?? 0))) }),
         ])
     }
 }

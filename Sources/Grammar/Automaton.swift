@@ -33,6 +33,8 @@ final class Automaton {
 
     /// A grammar that leaves more open at one place is given up.
     private static let placeLimit = 2000
+    /// So is one that comes to more configurations: they take some hundred bytes each.
+    private static let configurationLimit = 1 << 19
 
     let network: Network
     /// The configuration before the first byte.
@@ -192,6 +194,7 @@ final class Automaton {
             if isNew { open += called(by: place).map { ($0, false) } }
         }
         let number = Int32(takers.count)
+        if takers.count >= Self.configurationLimit { isOverwhelmed = true }
         numbers[kernel] = number
         takers.append(taking)
         roots.append(own)
@@ -220,7 +223,7 @@ final class Automaton {
             if next != Self.dead { kernel.insert(Place(local: next, stack: place.stack)) }
         }
         let sorted = kernel.sorted { ($0.local, $0.stack) < ($1.local, $1.stack) }
-        let next = sorted.isEmpty ? Self.dead : self.configuration(sorted)
+        let next = sorted.isEmpty || isOverwhelmed ? Self.dead : self.configuration(sorted)
         rows[Int(configuration) * width + byteClass] = next
         return next
     }

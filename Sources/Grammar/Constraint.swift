@@ -41,7 +41,7 @@ public final class Constraint {
     public func mask(at place: Place) throws -> TokenMask {
         guard !automaton.isOverwhelmed else {
             throw Problem.invalid(
-                "the grammar can be read in too many ways at once; write it with fewer alternatives that begin alike")
+                "the grammar comes to too many states; write it with fewer alternatives that begin alike")
         }
         let mask = place.hasEnded ? TokenMask(count: vocabulary.count) : masks.mask(place.configuration)
         guard !mask.isEmpty else {

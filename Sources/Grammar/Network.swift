@@ -192,23 +192,47 @@ public struct Network: Sendable {
 
     /// Marks the nodes from which the end of their rule can be reached, through rules whose own end can be.
     private mutating func findUseful() {
-        isUseful = [Bool](repeating: false, count: nodes.count)
-        var hasChanged = true
-        while hasChanged {
-            hasChanged = false
-            for index in nodes.indices where !isUseful[index] {
-                let useful =
-                    switch nodes[index] {
-                    case .end: true
-                    case .split(let a, let b): isUseful[Int(a)] || isUseful[Int(b)]
-                    case .bytes(let set, let next): isUseful[Int(next)] && !sets[Int(set)].isEmpty
-                    case .call(let rule, let next): isUseful[Int(next)] && isUseful[Int(entries[Int(rule)])]
-                    }
-                if useful {
-                    isUseful[index] = true
-                    hasChanged = true
-                }
+        // By node, those that wait for it: two chains at most lead on from each, as no node waits for more than two.
+        var first = [Int32](repeating: -1, count: nodes.count)
+        var next = [Int32](repeating: -1, count: nodes.count * 2)
+        func wait(_ node: Int, for other: Int32, _ place: Int) {
+            next[node * 2 + place] = first[Int(other)]
+            first[Int(other)] = Int32(node * 2 + place)
+        }
+        for (index, node) in nodes.enumerated() {
+            switch node {
+            case .end: break
+            case .split(let a, let b):
+                wait(index, for: a, 0)
+                wait(index, for: b, 1)
+            case .bytes(_, let behind): wait(index, for: behind, 0)
+            case .call(let rule, let behind):
+                wait(index, for: behind, 0)
+                wait(index, for: entries[Int(rule)], 1)
             }
+        }
+        isUseful = [Bool](repeating: false, count: nodes.count)
+        isUseful[Int(Self.end)] = true
+        var open = [Self.end]
+        while let found = open.popLast() {
+            var link = first[Int(found)]
+            while link >= 0 {
+                let index = Int(link / 2)
+                link = next[Int(link)]
+                guard !isUseful[index], leadsOn(nodes[index]) else { continue }
+                isUseful[index] = true
+                open.append(Int32(index))
+            }
+        }
+    }
+
+    /// Whether what a node needs is known to be useful.
+    private func leadsOn(_ node: Node) -> Bool {
+        switch node {
+        case .end: true
+        case .split(let a, let b): isUseful[Int(a)] || isUseful[Int(b)]
+        case .bytes(let set, let next): isUseful[Int(next)] && !sets[Int(set)].isEmpty
+        case .call(let rule, let next): isUseful[Int(next)] && isUseful[Int(entries[Int(rule)])]
         }
     }
 
@@ -216,25 +240,29 @@ public struct Network: Sendable {
     private func leftRecursion() -> Int? {
         var isNullable = [Bool](repeating: false, count: entries.count)
         var firsts = [Set<Int>](repeating: [], count: entries.count)
-        var hasChanged = true
-        while hasChanged {
-            hasChanged = false
-            for rule in entries.indices {
-                let (ends, called) = reach(from: entries[rule], isNullable)
-                if ends != isNullable[rule] || called != firsts[rule] {
-                    (isNullable[rule], firsts[rule]) = (ends, called)
-                    hasChanged = true
-                }
+        var callers = [Set<Int>](repeating: [], count: entries.count)
+        var open = Array(entries.indices)
+        while let rule = open.popLast() {
+            let (ends, called) = reach(from: entries[rule], isNullable)
+            for other in called.subtracting(firsts[rule]) { callers[other].insert(rule) }
+            firsts[rule] = called
+            if ends, !isNullable[rule] {
+                isNullable[rule] = true
+                // Whoever calls it can go on behind it now.
+                open += callers[rule]
             }
         }
-        // A rule is in a circle when it is left over after all that lead nowhere are taken away, again and again.
-        var left = Set(entries.indices)
-        while true {
-            let leaving = left.filter { firsts[$0].isDisjoint(with: left) }
-            if leaving.isEmpty { break }
-            left.subtract(leaving)
+        // What is left over after all rules that lead nowhere are taken away, again and again, is in a circle or leads to one.
+        var left = firsts.map(\.count)
+        var gone = entries.indices.filter { left[$0] == 0 }
+        while let rule = gone.popLast() {
+            for caller in callers[rule] {
+                left[caller] -= 1
+                if left[caller] == 0 { gone.append(caller) }
+            }
         }
-        return left.min { (firsts[$0].contains($0) ? 0 : 1, $0) < (firsts[$1].contains($1) ? 0 : 1, $1) }
+        return entries.indices.filter { left[$0] > 0 }
+            .min { (firsts[$0].contains($0) ? 0 : 1, $0) < (firsts[$1].contains($1) ? 0 : 1, $1) }
     }
 
     /// Without taking a byte: whether the end can be reached from `start`, and which rules are called.

@@ -9,6 +9,8 @@ struct SchemaReader {
     static let sizeLimit = 1 << 20
     /// What `allOf`, `anyOf` and `$ref` beside other keywords are multiplied out to, at most.
     static let combinationLimit = 256
+    /// Schemas within schemas that are read, each as often as it is multiplied out, at most.
+    static let shapeLimit = 20_000
     /// How deep schemas may stand in each other where they are multiplied out.
     static let depthLimit = 96
 
@@ -22,6 +24,7 @@ struct SchemaReader {
     private var underWay: [SchemaNode: Int?] = [:]
     /// Why something can have no value: the first reason is told when that makes the whole schema impossible.
     private var contradiction: String?
+    private var shapes = 0
     /// Where `false` stood: told when there is no better reason.
     private var nothing: String?
 
@@ -85,6 +88,11 @@ struct SchemaReader {
         if node.parts.count == 1, let part = node.parts.first, let single = try alone(part, depth) { return single }
         var ways: [Pattern] = []
         for parts in try alternatives(of: node.parts, []) {
+            shapes += 1
+            guard shapes <= Self.shapeLimit else {
+                throw Problem.invalid(
+                    "\(node.path): over \(Self.shapeLimit) schemas when all alternatives are multiplied out; use fewer")
+            }
             ways.append(try shaped(SchemaShape(parts, path: node.path), depth))
         }
         return .anyOf(ways)

@@ -25,6 +25,8 @@ public final class PagePool {
         var length = 0
         /// Its first pages whose bounds are known, as far as they lie here.
         var bounded = 0
+        /// Tokens at its end that the next ones may take the place of.
+        var guessed = 0
     }
 
     /// What a sequence made: by KV head and place from `first` on, -1 where another worker holds the page.
@@ -74,18 +76,21 @@ public final class PagePool {
     /// Tokens held of `sequence`.
     public func length(of sequence: SequenceID) -> Int { tables[sequence]?.length ?? 0 }
 
-    /// Makes room for `count` more tokens of `sequence`, which must follow those held.
+    /// Makes room for `count` more tokens of `sequence`, which must follow those held; the last `guessed` of them may turn out
+    /// wrong, and then the next ones begin at the first of those.
     ///
-    /// A gap or a repetition is a fault of the sender, never to be smoothed over: it throws.
-    public func extend(_ sequence: SequenceID, start: Int, count: Int) throws {
+    /// Any other gap or repetition is a fault of the sender, never to be smoothed over: it throws.
+    public func extend(_ sequence: SequenceID, start: Int, count: Int, guessed: Int = 0) throws {
         let held = tables[sequence] ?? emptyTable
-        guard start == held.length else {
+        guard start <= held.length, start >= held.length - held.guessed else {
             throw Problem.failed(
                 "sequence \(sequence.number): expected position \(held.length), got \(start); a step was lost or repeated"
             )
         }
+        forgetBounds(sequence, from: start)
         try make(sequence, upTo: Slots.pages(for: start + count))
         tables[sequence]?.length = start + count
+        tables[sequence]?.guessed = guessed
     }
 
     private var emptyTable: Table { Table(pages: [[Int]](repeating: [], count: share.slots.count)) }
@@ -264,6 +269,16 @@ extension PagePool {
         return spots
     }
 
+    /// Tokens from `start` on are others from now on: bounds of full pages that hold any of them are written anew.
+    private func forgetBounds(_ sequence: SequenceID, from start: Int) {
+        let first = start / Slots.pageTokens
+        guard let table = tables[sequence], first < table.bounded else { return }
+        for pages in table.pages {
+            for page in pages[first..<table.bounded] where page >= 0 { bounds.forget(page) }
+        }
+        tables[sequence]?.bounded = first
+    }
+
     /// Writes the addresses of the bounds of the sequence's pages of one layer and KV head, in page order, once bounds were asked for.
     public func bounds(
         of sequence: SequenceID, layer: Int, kvHead: Int, into addresses: UnsafeMutablePointer<UnsafeMutableRawPointer>
@@ -340,6 +355,7 @@ extension PagePool {
             let end = table.count
             table.count = count
             table.length = count * Slots.pageTokens
+            table.guessed = 0
             table.bounded = min(table.bounded, count)
             drop(PageRun(sequence, count..<end))
             if var own = made.removeValue(forKey: sequence) {

@@ -2,16 +2,6 @@
 //
 // Arithmetic is f32 as in the reference; quants come from the unrounded scale, the scale is then rounded to f16.
 
-/// One block of a row: quants (bytes, or nibbles in bytes) with scale and minimum.
-struct QuantBlock {
-    /// Elements 0..<32: a signed byte (q8) or a nibble 0..<16 (q4, q4m).
-    var quants: (UInt64, UInt64, UInt64, UInt64)
-    /// Scale.
-    var d: Float16
-    /// Minimum; 0 for types that have none.
-    var m: Float16
-}
-
 extension QuantBlock {
     /// A block from 32 quants; a plain loop over memory, so that it becomes vector code.
     @inline(__always)

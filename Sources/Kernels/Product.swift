@@ -140,7 +140,7 @@ private struct Walk {
         let blocks = columns.lowerBound / 32..<blockCount(columns.upperBound)
         for panel in panels {
             integerLeaf(
-                w.panel(panel), type: w.type, x, tokens: tokens, blocks: blocks,
+                w, panel: panel, x, tokens: tokens, blocks: blocks,
                 into: y + (panel - panels.lowerBound) * tokens.count * 16, scratch: scratch, instructions: instructions)
         }
     }

@@ -30,12 +30,14 @@
         unsafeBitCast(
             unsafeBitCast(a, to: SIMD8<Int32>.self) &- unsafeBitCast(b, to: SIMD8<Int32>.self), to: ByteLanes.self)
     }
-    /// Eight times one number, in every lane.
-    @inline(__always) func eightTimes(_ p: UnsafePointer<Int32>) -> ByteLanes {
-        unsafeBitCast(SIMD8<Int32>(repeating: p.pointee) &<< 3, to: ByteLanes.self)
+    /// A number, times a power of two, in every lane.
+    @inline(__always) func shifted(_ p: UnsafePointer<Int32>, by bits: Int) -> ByteLanes {
+        unsafeBitCast(SIMD8<Int32>(repeating: p.pointee) &<< Int32(bits), to: ByteLanes.self)
     }
     /// Pairs of int16 added in int32.
     @inline(__always) func widenedPairs(_ a: ByteLanes) -> ByteLanes { _mm256_madd_epi16(a, _mm256_set1_epi16(1)) }
+    /// Pairs of int16 times pairs of int16, added in int32.
+    @inline(__always) func scaledPairs(_ a: ByteLanes, _ b: ByteLanes) -> ByteLanes { _mm256_madd_epi16(a, b) }
     @inline(__always) func lowNibbles(_ a: ByteLanes) -> ByteLanes {
         a & unsafeBitCast(SIMD32<UInt8>(repeating: 15), to: ByteLanes.self)
     }

@@ -15,6 +15,8 @@ public struct Activations: @unchecked Sendable {  // whoever quantises owns its 
     public let scales: UnsafeMutablePointer<Float>?
     /// [blocks][tokens], the sums of the blocks' quants.
     public let sums: UnsafeMutablePointer<Int32>?
+    /// [blocks][tokens], the sums of the first (low half) and of the last 16 quants, an int16 each.
+    public let halfSums: UnsafeMutablePointer<Int32>?
     /// [blocks][tokens], scale x sum, rounded once.
     public let scaledSums: UnsafeMutablePointer<Float>?
     /// Rows.
@@ -29,6 +31,7 @@ public struct Activations: @unchecked Sendable {  // whoever quantises owns its 
         quants = nil
         scales = nil
         sums = nil
+        halfSums = nil
         scaledSums = nil
         self.tokens = tokens
         self.columns = columns
@@ -45,6 +48,7 @@ public struct Activations: @unchecked Sendable {  // whoever quantises owns its 
         scales = (buffer + cells * 32).assumingMemoryBound(to: Float.self)
         sums = (buffer + cells * 36).assumingMemoryBound(to: Int32.self)
         scaledSums = (buffer + cells * 40).assumingMemoryBound(to: Float.self)
+        halfSums = (buffer + cells * 44).assumingMemoryBound(to: Int32.self)
         self.tokens = tokens
         self.columns = columns
     }
@@ -55,7 +59,7 @@ public struct Activations: @unchecked Sendable {  // whoever quantises owns its 
 
 /// Bytes that the int8 blocks of `tokens` rows of `columns` take.
 public func activationBytes(tokens: Int, columns: Int) -> Int {
-    (blockCount(columns) * tokens * 44 + 63) / 64 * 64
+    (blockCount(columns) * tokens * 48 + 63) / 64 * 64
 }
 
 /// Rounds blocks of 32 activations to int8, each token and block with its own scale.
@@ -67,7 +71,9 @@ public func activationBytes(tokens: Int, columns: Int) -> Int {
 public func quantizeActivations(
     _ x: UnsafePointer<Float>, stride: Int, tokens: Int, columns: Int, blocks: Range<Int>, into a: Activations
 ) {
-    guard let quants = a.quants, let scales = a.scales, let sums = a.sums, let scaledSums = a.scaledSums else {
+    guard let quants = a.quants, let scales = a.scales, let sums = a.sums, let halfSums = a.halfSums,
+        let scaledSums = a.scaledSums
+    else {
         preconditionFailure("activations without an int8 buffer cannot be quantised")
     }
     // Tokens inside: the writes of one block are consecutive.
@@ -78,18 +84,20 @@ public func quantizeActivations(
             let row = x + t * stride + 32 * b
             let q = quants + i * 32
             let scale: Float
-            let sum: Int32
+            let halves: (Int32, Int32)
             if count == 32 {
-                (scale, sum) = quantizeBlock(row, into: q)
+                (scale, halves) = quantizeBlock(row, into: q)
             } else {
                 var padded = SIMD32<Float>(repeating: 0)
-                (scale, sum) = withUnsafeMutableBytes(of: &padded) { bytes in
+                (scale, halves) = withUnsafeMutableBytes(of: &padded) { bytes in
                     bytes.copyMemory(from: UnsafeRawBufferPointer(start: row, count: count * 4))
                     return withUnsafeFloats(bytes) { quantizeBlock($0, into: q) }
                 }
             }
+            let sum = halves.0 &+ halves.1
             scales[i] = scale
             sums[i] = sum
+            halfSums[i] = halves.0 & 0xffff | halves.1 &<< 16
             scaledSums[i] = scale * Float(sum)
         }
     }
@@ -105,22 +113,30 @@ private func withUnsafeFloats<R>(_ bytes: UnsafeMutableRawBufferPointer, _ body:
 
 /// Rounds 32 floats; plain loops over bit patterns, because those become vector code and float maxima do not.
 @inline(__always)
-private func quantizeBlock(_ x: UnsafePointer<Float>, into q: UnsafeMutablePointer<Int8>) -> (Float, Int32) {
+private func quantizeBlock(
+    _ x: UnsafePointer<Float>, into q: UnsafeMutablePointer<Int8>
+) -> (scale: Float, halves: (Int32, Int32)) {
     var largest: UInt32 = 0
     for i in 0..<32 { largest = max(largest, x[i].bitPattern & 0x7fff_ffff) }
     let scale = Float(bitPattern: largest) / 127
     if scale == 0 {
         for i in 0..<32 { q[i] = 0 }
-        return (0, 0)
+        return (0, (0, 0))
     }
+    return (scale, (quantizeHalf(x, scale, into: q), quantizeHalf(x + 16, scale, into: q + 16)))
+}
+
+/// Rounds 16 floats; returns the sum of what they became.
+@inline(__always)
+private func quantizeHalf(_ x: UnsafePointer<Float>, _ scale: Float, into q: UnsafeMutablePointer<Int8>) -> Int32 {
     // Adding 1.5 x 2^23 rounds to nearest even and leaves the integer in the low bits.
     let magic = Float(12_582_912)
     var sum: Int32 = 0
-    for i in 0..<32 {
+    for i in 0..<16 {
         let n = Int32(bitPattern: (x[i] / scale + magic).bitPattern &- magic.bitPattern)
         let clamped = min(max(n, -127), 127)
         q[i] = Int8(truncatingIfNeeded: clamped)
         sum &+= clamped
     }
-    return (scale, sum)
+    return sum
 }

@@ -8,22 +8,31 @@
 
     /// y[token][16] <- the sum of integer weights times int8 activations over some blocks of one panel, with VNNI.
     ///
-    /// vpdpbusd adds four products of an unsigned and a signed byte to an int32. Nibbles are unsigned, less eight; signed
-    /// weights become so by adding 128. What was added comes back as 8 or 128 times the sum of the activations: all is
-    /// exact in int32, so that the bits are those of `Kernels`.
+    /// vpdpbusd adds four products of an unsigned and a signed byte to an int32. Smaller quants are unsigned, some with half of
+    /// their range added; signed bytes become so by adding 128. What was added comes back as that times the sum of the
+    /// activations: all is exact in int32, so that the bits are those of `Kernels`.
     ///
-    /// - Shapes: `weights` the panel's first block; `quants` [blocks][stride][32] and `scales`, `sums`, `scaledSums`
-    ///   [blocks][stride], from the first block and token on.
+    /// - Shapes: `block` the first block, `factors` its superblock and `left` how many of its blocks are to come; `quants`
+    ///   [blocks][stride][32] and `scales`, `sums`, `halfSums`, `scaledSums` [blocks][stride], from the first block and token on.
     public func integerLeaf(
-        _ weights: UnsafeRawPointer, type: WeightType, quants: UnsafeRawPointer, scales: UnsafePointer<Float>,
-        sums: UnsafePointer<Int32>, scaledSums: UnsafePointer<Float>, stride: Int, blocks: Int, tokens: Int,
-        into y: UnsafeMutablePointer<Float>
+        _ block: UnsafeRawPointer, factors: UnsafeRawPointer, left: Int, type: WeightType, quants: UnsafeRawPointer,
+        scales: UnsafePointer<Float>, sums: UnsafePointer<Int32>, halfSums: UnsafePointer<Int32>,
+        scaledSums: UnsafePointer<Float>, stride: Int, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
     ) {
-        let a = BlockRun(quants: quants, scales: scales, sums: sums, scaledSums: scaledSums, stride: stride)
+        let a = BlockRun(
+            quants: quants, scales: scales, sums: sums, halfSums: halfSums, scaledSums: scaledSums, stride: stride)
+        @inline(__always) func add<let B: Int, let K: Int>(_ leaf: IntegerLeaf<B, K>.Type) {
+            leaf.add(PackedRun(block: block, factors: factors, left: left), a, blocks: blocks, tokens: tokens, into: y)
+        }
         switch type {
-        case .q4: IntegerLeaf<3, 0>.add(weights, a, blocks: blocks, tokens: tokens, into: y)
-        case .q4m: IntegerLeaf<0, 1>.add(weights, a, blocks: blocks, tokens: tokens, into: y)
-        default: IntegerLeaf<7, 0>.add(weights, a, blocks: blocks, tokens: tokens, into: y)
+        case .q4: add(IntegerLeaf<4, 0>.self)
+        case .q4m: add(IntegerLeaf<4, 1>.self)
+        case .q4k: add(IntegerLeaf<4, 2>.self)
+        case .q5: add(IntegerLeaf<5, 0>.self)
+        case .q5m: add(IntegerLeaf<5, 1>.self)
+        case .q5k: add(IntegerLeaf<5, 2>.self)
+        case .q6k: add(IntegerLeaf<6, 3>.self)
+        default: add(IntegerLeaf<8, 0>.self)
         }
     }
 
@@ -32,38 +41,36 @@
         let quants: UnsafeRawPointer
         let scales: UnsafePointer<Float>
         let sums: UnsafePointer<Int32>
+        let halfSums: UnsafePointer<Int32>
         let scaledSums: UnsafePointer<Float>
         let stride: Int
     }
 
-    /// One type of weights: 2^`S` was added to each quant (`S` 0: nothing; 7: bytes, else nibbles); `M` is 1 where blocks have minima.
-    private enum IntegerLeaf<let S: Int, let M: Int> {
-        @inline(__always)
-        private static var blockBytes: Int { S == 7 ? 544 : M == 1 ? 320 : 288 }
-
+    /// One type of weights, as `PackedRun` has them.
+    private enum IntegerLeaf<let B: Int, let K: Int> {
         @inline(__always)
         static func add(
-            _ weights: UnsafeRawPointer, _ a: BlockRun, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
+            _ run: PackedRun<B, K>, _ a: BlockRun, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
         ) {
-            if tokens == 1 { vector(weights, a, blocks, y) } else { matrix(weights, a, blocks, tokens, y) }
+            if tokens == 1 { vector(run, a, blocks, y) } else { matrix(run, a, blocks, tokens, y) }
         }
 
         /// One token: the sums stay in a register, and memory sets the pace.
         @inline(never)
         private static func vector(
-            _ weights: UnsafeRawPointer, _ a: BlockRun, _ blocks: Int, _ y: UnsafeMutablePointer<Float>
+            _ first: PackedRun<B, K>, _ a: BlockRun, _ blocks: Int, _ y: UnsafeMutablePointer<Float>
         ) {
             var sum = SIMD16<Float>.zero
-            var w = weights
+            var run = first
             var q = a.quants
             var i = 0
             for _ in 0..<blocks {
                 // Left alone, processors fetch one stream at about half of what memory gives.
-                for at in Swift.stride(from: 0, to: blockBytes, by: 64) { clinux_prefetch(w + (4096 &+ at)) }
-                let scale = halves(w, blockBytes &- 32 &- 32 &* M)
-                let minima = M == 1 ? halves(w, blockBytes &- 32) : .zero
-                sum = added(sum, unpacked(w), scale, minima, q, a, i)
-                w += blockBytes
+                for at in Swift.stride(from: 0, to: PackedRun<B, K>.blockBytes + PackedRun<B, K>.factorBytes, by: 64) {
+                    clinux_prefetch(run.block + (4096 &+ at))
+                }
+                sum = added(sum, unpacked(run.block), Scales(run), q, a, i)
+                run.advance()
                 q += 32 &* a.stride
                 i &+= a.stride
             }
@@ -73,25 +80,24 @@
         /// Several tokens: a block's unpacked weights stay in eight registers while they pass, the sums in the L1 cache.
         @inline(never)
         private static func matrix(
-            _ weights: UnsafeRawPointer, _ a: BlockRun, _ blocks: Int, _ tokens: Int,
-            _ y: UnsafeMutablePointer<Float>
+            _ first: PackedRun<B, K>, _ a: BlockRun, _ blocks: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>
         ) {
             y.update(repeating: 0, count: 16 &* tokens)
+            var run = first
             for b in 0..<blocks {
-                let w = weights + b &* blockBytes
-                let unpacked = unpacked(w)
-                let scale = halves(w, blockBytes &- 32 &- 32 &* M)
-                let minima = M == 1 ? halves(w, blockBytes &- 32) : .zero
+                let unpacked = unpacked(run.block)
+                let scales = Scales(run)
                 let first = b &* a.stride
                 for t in 0..<tokens {
                     // The next block's activations lie elsewhere, two tokens a line.
                     if t & 1 == 0 { clinux_prefetch(a.quants + 32 &* (first &+ t &+ a.stride)) }
                     let cell = UnsafeMutableRawPointer(y + 16 &* t)
                     let sum = added(
-                        cell.loadUnaligned(as: SIMD16<Float>.self), unpacked, scale, minima,
+                        cell.loadUnaligned(as: SIMD16<Float>.self), unpacked, scales,
                         a.quants + 32 &* (first &+ t), a, first &+ t)
                     cell.storeBytes(of: sum, as: SIMD16<Float>.self)
                 }
+                run.advance()
             }
         }
 
@@ -99,44 +105,105 @@
         @inline(__always)
         private static func unpacked(_ w: UnsafeRawPointer) -> InlineArray<8, WideBytes> {
             InlineArray<8, WideBytes> { k in
-                if S == 7 {
-                    return w.loadUnaligned(fromByteOffset: 64 &* k, as: WideBytes.self)
-                        ^ unsafeBitCast(SIMD64<UInt8>(repeating: 0x80), to: WideBytes.self)
+                if B == 8 {
+                    return w.loadUnaligned(fromByteOffset: 64 &* k, as: WideBytes.self) ^ everyByte(0x80)
                 }
                 let two = w.loadUnaligned(fromByteOffset: 64 &* (k / 2), as: WideBytes.self)
-                return (k & 1 == 0 ? two : two &>> 4) & unsafeBitCast(SIMD64<UInt8>(repeating: 15), to: WideBytes.self)
+                let low = (k & 1 == 0 ? two : two &>> 4) & everyByte(15)
+                if B == 4 { return low }
+                // What the nibbles lack lies in two bits, or one, for each k.
+                let bits = B &- 4
+                let from = 256 &+ 64 &* (k &* bits / 8)
+                let high = w.loadUnaligned(fromByteOffset: from, as: WideBytes.self)
+                let place = Int64(4 &- k &* bits % 8)
+                return low | (place > 0 ? high &<< place : high &>> (0 &- place)) & everyByte(B == 5 ? 0x10 : 0x30)
+            }
+        }
+
+        @inline(__always)
+        private static func everyByte(_ x: UInt8) -> WideBytes {
+            unsafeBitCast(SIMD64<UInt8>(repeating: x), to: WideBytes.self)
+        }
+
+        /// What a block's sums are multiplied by, for 16 rows.
+        private struct Scales {
+            let scale: SIMD16<Float>
+            let minima: SIMD16<Float>
+            /// int32 of columns 0..<16 and 16..<32.
+            let halves: (WideBytes, WideBytes)
+
+            @inline(__always)
+            init(_ run: PackedRun<B, K>) {
+                let small = run.scales
+                if K < 2 {
+                    scale = Self.floats(small, 0)
+                    minima = K == 1 ? Self.floats(small, 32) : .zero
+                    halves = (.zero, .zero)
+                } else if K == 2 {
+                    // Exact: six bits times eleven.
+                    scale = Self.unsigned(small, 0) * Self.floats(run.factors, 0)
+                    minima = Self.unsigned(small, 16) * Self.floats(run.factors, 32)
+                    halves = (.zero, .zero)
+                } else {
+                    scale = Self.floats(run.factors, 0)
+                    minima = .zero
+                    halves = (
+                        _mm512_cvtepi8_epi32(small.loadUnaligned(as: SIMD2<Int64>.self)),
+                        _mm512_cvtepi8_epi32(small.loadUnaligned(fromByteOffset: 16, as: SIMD2<Int64>.self))
+                    )
+                }
+            }
+
+            /// Sixteen half-precision numbers.
+            @inline(__always)
+            private static func floats(_ p: UnsafeRawPointer, _ offset: Int) -> SIMD16<Float> {
+                _mm512_cvtph_ps(p.loadUnaligned(fromByteOffset: offset, as: SIMD4<Int64>.self))
+            }
+
+            /// Sixteen unsigned bytes.
+            @inline(__always)
+            private static func unsigned(_ p: UnsafeRawPointer, _ offset: Int) -> SIMD16<Float> {
+                _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(p.loadUnaligned(fromByteOffset: offset, as: SIMD2<Int64>.self)))
             }
         }
 
         /// A token's sums with one block added; `i` is the token's cell.
         @inline(__always)
         private static func added(
-            _ sum: SIMD16<Float>, _ w: InlineArray<8, WideBytes>, _ scale: SIMD16<Float>, _ minima: SIMD16<Float>,
-            _ q: UnsafeRawPointer, _ a: BlockRun, _ i: Int
+            _ sum: SIMD16<Float>, _ w: InlineArray<8, WideBytes>, _ scales: Scales, _ q: UnsafeRawPointer,
+            _ a: BlockRun,
+            _ i: Int
         ) -> SIMD16<Float> {
-            // Two sums, since each step waits for the one before; the first begins with what was added too much.
-            let surplus = S > 0 ? 0 &- a.sums[i] &<< Int32(S) : 0
-            var even = unsafeBitCast(SIMD16<Int32>(repeating: surplus), to: WideBytes.self)
-            var odd = WideBytes.zero
+            @inline(__always) func everyLane(_ x: Int32) -> WideBytes {
+                unsafeBitCast(SIMD16<Int32>(repeating: x), to: WideBytes.self)
+            }
             @inline(__always) func four(_ k: Int) -> WideBytes {
-                let bytes = q.loadUnaligned(fromByteOffset: 4 &* k, as: Int32.self)
-                return unsafeBitCast(SIMD16<Int32>(repeating: bytes), to: WideBytes.self)
+                everyLane(q.loadUnaligned(fromByteOffset: 4 &* k, as: Int32.self))
+            }
+            // Two sums, since each step waits for the one before; they begin with what was added too much.
+            var first = WideBytes.zero
+            var second = WideBytes.zero
+            if K == 0 {
+                first = everyLane(0 &- a.sums[i] &<< Int32(B &- 1))
+            } else if K == 3 {
+                let sums = a.halfSums[i]
+                first = everyLane(Int32(Int16(truncatingIfNeeded: sums)) &* -32)
+                second = everyLane((sums &>> 16) &* -32)
             }
             for k in 0..<4 {
-                even = _mm512_dpbusd_epi32(even, w[2 &* k], four(2 &* k))
-                odd = _mm512_dpbusd_epi32(odd, w[2 &* k &+ 1], four(2 &* k &+ 1))
+                first = _mm512_dpbusd_epi32(first, w[k], four(k))
+                second = _mm512_dpbusd_epi32(second, w[k &+ 4], four(k &+ 4))
+            }
+            if K == 3 {
+                first = _mm512_mullo_epi32(first, scales.halves.0)
+                second = _mm512_mullo_epi32(second, scales.halves.1)
             }
             let dot = unsafeBitCast(
-                unsafeBitCast(even, to: SIMD16<Int32>.self) &+ unsafeBitCast(odd, to: SIMD16<Int32>.self),
+                unsafeBitCast(first, to: SIMD16<Int32>.self) &+ unsafeBitCast(second, to: SIMD16<Int32>.self),
                 to: WideBytes.self)
-            let step = sum.addingProduct(_mm512_cvtepi32_ps(dot), scale * SIMD16(repeating: a.scales[i]))
-            return M == 1 ? step.addingProduct(minima, SIMD16(repeating: a.scaledSums[i])) : step
-        }
-
-        /// Sixteen half-precision numbers.
-        @inline(__always)
-        private static func halves(_ p: UnsafeRawPointer, _ offset: Int) -> SIMD16<Float> {
-            _mm512_cvtph_ps(p.loadUnaligned(fromByteOffset: offset, as: SIMD4<Int64>.self))
+            let step = sum.addingProduct(_mm512_cvtepi32_ps(dot), scales.scale * SIMD16(repeating: a.scales[i]))
+            return PackedRun<B, K>.hasMinima
+                ? step.addingProduct(scales.minima, SIMD16(repeating: a.scaledSums[i])) : step
         }
     }
 #endif

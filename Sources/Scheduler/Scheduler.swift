@@ -62,6 +62,10 @@ public struct Scheduler: Sendable {
         /// Alternatives beside each of the first `scored` tokens, when log-probabilities are wanted.
         var alternatives: Int?
         var scored = 0
+        /// Tokens that it may come to have, and what guesses the next ones, where that is wanted.
+        var total: Int
+        var speculates: Bool
+        var lookup: PromptLookup?
         var sent = 0
         var done = 0
         var next: TokenID?
@@ -127,14 +131,17 @@ public struct Scheduler: Sendable {
     ///
     /// - Parameters:
     ///   - alternatives: How many to report with the log-probability of each of the first `scored` tokens; nil for none.
+    ///   - total: How many tokens it may come to have.
+    ///   - speculates: Whether its next tokens may be guessed.
     public mutating func add(
         _ sequence: SequenceID, prompt: [TokenID], cached: Int = 0, purpose: Purpose,
-        attention: AttentionMode = .exact, alternatives: Int? = nil, scored: Int = 0
+        attention: AttentionMode = .exact, alternatives: Int? = nil, scored: Int = 0, total: Int = .max,
+        speculates: Bool = false
     ) {
         running.append(
             Running(
                 sequence: sequence, prompt: prompt, purpose: purpose, attention: attention, alternatives: alternatives,
-                scored: scored, sent: cached, done: cached))
+                scored: scored, total: total, speculates: speculates, sent: cached, done: cached))
     }
 
     /// What the next step does to the KV cache before anything else, after what was said before.
@@ -145,10 +152,13 @@ public struct Scheduler: Sendable {
         running.first { $0.sequence == sequence }?.done ?? 0
     }
 
-    /// Continues a sequence with the token drawn for it.
-    public mutating func proceed(_ sequence: SequenceID, with token: TokenID) {
+    /// Continues a sequence with what was drawn for it: a token, and those behind guesses that were right.
+    public mutating func proceed(_ sequence: SequenceID, with tokens: [TokenID]) {
         guard let index = running.firstIndex(where: { $0.sequence == sequence }) else { return }
-        running[index].next = token
+        running[index].next = tokens.last
+        guard running[index].speculates else { return }
+        if running[index].lookup == nil { running[index].lookup = PromptLookup(running[index].prompt) }
+        running[index].lookup?.append(tokens)
     }
 
     /// Ends a sequence: it is in no step that is made from now on.
@@ -170,17 +180,23 @@ public struct Scheduler: Sendable {
     private mutating func decodes() -> [Segment] {
         let decoding = running.count { $0.isDecoding }
         let share = min((decoding + settings.stages - 1) / settings.stages, settings.chunk)
+        // Guesses take what the step's budget leaves beside one token of everybody.
+        let most = min(PromptLookup.most, settings.chunk / max(share, 1) - 1)
         var segments: [Segment] = []
         for index in running.indices where segments.count < share {
             guard case .generate(let drawing) = running[index].purpose, let token = running[index].next else {
                 continue
             }
+            let start = running[index].sent
+            // The last token that may be drawn is not computed: nothing is gained by a guess of it.
+            let limit = min(most, running[index].total - 2 - start)
+            let guesses = running[index].lookup?.guess(limit: limit) ?? []
             segments.append(
                 Segment(
-                    sequence: running[index].sequence, start: running[index].sent, tokens: [token],
-                    output: .sample(drawing), attention: running[index].attention))
+                    sequence: running[index].sequence, start: start, tokens: [token] + guesses,
+                    output: .sample(drawing), attention: running[index].attention, guesses: guesses.count))
             running[index].next = nil
-            running[index].sent += 1
+            running[index].sent += 1 + guesses.count
         }
         return segments
     }
@@ -221,9 +237,10 @@ public struct Scheduler: Sendable {
 
     /// Makes the next prompts' chunks larger or smaller by how long one took.
     private mutating func adapt(to took: Duration, _ step: Step) {
-        let prompts = step.segments.reduce(0) { $0 + ($1.tokens.count > 1 ? $1.tokens.count : 0) }
+        let certain = step.segments.map { $0.tokens.count - $0.guesses }
+        let prompts = certain.reduce(0) { $0 + ($1 > 1 ? $1 : 0) }
         guard prompts > 0, took > .zero else { return }
-        let isShared = step.segments.contains { $0.tokens.count == 1 }
+        let isShared = certain.contains(1)
         let limit = isShared ? settings.latency : settings.latency * 10
         let fits = Double(prompts) * (limit / took)
         func next(_ chunk: Int) -> Int {
@@ -252,11 +269,18 @@ public struct Scheduler: Sendable {
             guard let index = running.firstIndex(where: { $0.sequence == segment.sequence }) else { continue }
             let total = running[index].prompt.count
             let wasPrompt = running[index].done < total
-            running[index].done += segment.tokens.count
+            let result = bySequence[segment.sequence]
+            // Guesses that were wrong are as if they had never been sent.
+            let wrong = segment.guesses - (result?.more.count ?? 0)
+            guard wrong >= 0 else {
+                throw Problem.failed("step \(number) came back with more right guesses than it was sent")
+            }
+            running[index].lookup?.judge(guessed: segment.guesses, right: segment.guesses - wrong)
+            running[index].sent -= wrong
+            running[index].done += segment.tokens.count - wrong
             let done = running[index].done
             progress.append(.computed(segment.sequence, tokens: done))
             if wasPrompt { progress.append(.prefilled(segment.sequence, tokens: done, of: total)) }
-            let result = bySequence[segment.sequence]
             if let scoring = segment.scoring {
                 guard let result, result.scored.count == scoring.targets.count else {
                     throw Self.missing(segment, number)

@@ -1,3 +1,4 @@
+import CoreMetrics
 import Logging
 
 /// Where the process's log lines go and what they look like.
@@ -22,6 +23,14 @@ public enum Telemetry {
         case error
     }
 
+    /// What this process measures.
+    public static let meters = Meters(RequestMeters.families)
+
+    private static let installed: Void = MetricsSystem.bootstrap(meters)
+
+    /// Makes `meters` what libraries report to; only the first call does something.
+    public static func installMeters() { installed }
+
     /// Sends every logger's lines to standard error; call it once, before the first logger is made.
     public static func bootstrap(role: String, level: Level = .info, format: Format = .text) {
         LoggingSystem.bootstrap { label in
@@ -33,6 +42,15 @@ public enum Telemetry {
     public static func notes(of role: String) -> @Sendable (String) -> Void {
         let logger = Logger(label: role)
         return { logger.info("\($0)") }
+    }
+
+    /// Writes what happened in a role, a line each, with its facts by name.
+    public static func records(of role: String) -> @Sendable (String, [(String, String)]) -> Void {
+        let logger = Logger(label: role)
+        return { what, facts in
+            let metadata = facts.map { ($0.0, Logger.MetadataValue.string($0.1)) }
+            logger.info("\(what)", metadata: Logger.Metadata(metadata) { _, last in last })
+        }
     }
 }
 

@@ -33,8 +33,9 @@ extension Decoder {
         let bits = try bytes(mask.bits)
         let permitted = try tokens(mask.permitted)
         guard bits.isEmpty else {
-            let words = (0..<bits.count / 8).map { word in
-                (0..<8).reduce(UInt64(0)) { $0 | UInt64(bits[word * 8 + $1]) << UInt64(8 * $1) }
+            let words = [UInt64](unsafeUninitializedCapacity: bits.count / 8) { out, count in
+                UnsafeMutableRawBufferPointer(out).copyBytes(from: bits.prefix(bits.count / 8 * 8))
+                count = bits.count / 8
             }
             guard bits.count % 8 == 0, let found = TokenMask(count: size, words: words) else {
                 throw Problem.invalid("message: \(bits.count) bytes are no mask of \(size) tokens")

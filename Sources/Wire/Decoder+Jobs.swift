@@ -14,7 +14,8 @@ extension Decoder {
     mutating func jobRequest(_ request: Wire__JobRequest) throws -> JobRequest {
         JobRequest(
             prompt: try tokens(request.prompt), options: try generation(the(request.options)),
-            endsWithClient: request.ends_with_client != 0, owner: try name(request.owner), tag: try name(request.tag))
+            endsWithClient: request.ends_with_client != 0, owner: try name(request.owner), tag: try name(request.tag),
+            requestID: try name(request.request_id))
     }
 
     private func generation(_ options: Wire__GenerationOptions) throws -> GenerationOptions {
@@ -31,7 +32,8 @@ extension Decoder {
                 ? try count(UInt64(options.prompt_logprobs), most: 1 << 20) : nil,
             embedding: options.embedding == WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED
                 ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"),
-            grammar: try grammar(options.grammar, count: options.n_grammar))
+            grammar: try grammar(options.grammar, count: options.n_grammar),
+            speculates: options.computes_singly == 0)
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {
@@ -130,6 +132,6 @@ extension Decoder {
             nextLayout: try status.next_layout.map { try layout($0.pointee) }, epoch: status.epoch,
             state: try text(status.state),
             members: members, queuedJobs: try count(status.queued_jobs), runningJobs: try count(status.running_jobs),
-            steps: status.steps)
+            steps: status.steps, totals: try status.totals.map { try totals($0.pointee) } ?? ClusterTotals())
     }
 }

@@ -43,16 +43,20 @@ extension Decoder {
             let logits = try words(result.logits, as: Float.self)
             var scored: [ScoredToken] = []
             if let placed = result.scored { scored = try scores(placed.pointee) }
+            let embedding = try words(result.hidden, as: Float.self)
+            var more: [ScoredToken] = []
+            if let placed = result.more { more = try scores(placed.pointee) }
             results.append(
                 SegmentResult(
                     sequence: SequenceID(result.sequence), drawn: try result.drawn.map { try token($0.pointee) },
-                    top: try tokens(result.top, count: result.n_top), logits: logits, scored: scored,
-                    embedding: try words(result.hidden, as: Float.self)))
+                    top: try tokens(result.top, count: result.n_top), more: more, logits: logits,
+                    scored: scored, embedding: embedding))
         }
         return StepDone(
             epoch: done.epoch, number: done.number, results: results,
             computeMicroseconds: try count(done.compute_microseconds),
-            waitMicroseconds: try count(done.wait_microseconds))
+            waitMicroseconds: try count(done.wait_microseconds),
+            inputWaitMicroseconds: try count(done.input_wait_microseconds))
     }
 
     func workerHeartbeat(_ beat: Wire__WorkerHeartbeat) throws -> WorkerHeartbeat {
@@ -157,15 +161,18 @@ extension Decoder {
         for i in 0..<step.n_segments {
             let segment = try the(step.segments[i])
             let length = try count(segment.token_count)
-            guard length >= 1, length <= tokens.count - at else {
-                throw Problem.invalid("message: a segment of \(length) tokens where \(tokens.count - at) are left")
+            guard length >= 1, length <= tokens.count - at, segment.guesses < UInt64(length) else {
+                throw Problem.invalid(
+                    "message: a segment of \(length) tokens with \(segment.guesses) guesses where \(tokens.count - at) are left"
+                )
             }
             segments.append(
                 Segment(
                     sequence: SequenceID(segment.sequence), start: try count(segment.start),
                     tokens: Array(tokens[at..<at + length]), output: try output(segment),
                     attention: segment.is_sparse != 0 ? .sparse : .exact,
-                    scoring: try segment.scoring.map { try scoring($0.pointee, of: length) }))
+                    scoring: try segment.scoring.map { try scoring($0.pointee, of: length) },
+                    guesses: Int(segment.guesses)))
             at += length
         }
         guard at == tokens.count else {
@@ -173,6 +180,12 @@ extension Decoder {
         }
         var changes: [KVChange] = []
         for i in 0..<step.n_changes { changes.append(try change(the(step.changes[i]))) }
-        return Step(number: step.number, epoch: step.epoch, changes: changes, segments: segments)
+        var requests: [SequenceID: String] = [:]
+        for i in 0..<step.n_requests {
+            let entry = try the(step.requests[i])
+            requests[SequenceID(entry.sequence)] = try name(entry.request)
+        }
+        return Step(
+            number: step.number, epoch: step.epoch, changes: changes, segments: segments, requests: requests)
     }
 }

@@ -92,6 +92,7 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_JOBS: return .jobs(request: request)
         case WIRE__ENVELOPE__BODY_JOB: return .job(request: request, try job(envelope.job))
         case WIRE__ENVELOPE__BODY_STATUS: return .status(request: request)
+        case WIRE__ENVELOPE__BODY_STEPS: return .steps(request: request)
         case WIRE__ENVELOPE__BODY_SCALE:
             let wish = try the(envelope.scale)
             return .scale(request: request, wish.stages == 0 && wish.ranks == 0 ? nil : try layout(wish))
@@ -128,6 +129,8 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_JOB_IS: return .jobIs(request: request, try jobState(the(envelope.job_is)))
         case WIRE__ENVELOPE__BODY_STATUS_IS:
             return .statusIs(request: request, try clusterStatus(the(envelope.status_is)))
+        case WIRE__ENVELOPE__BODY_STEPS_ARE:
+            return .stepsAre(request: request, try stepRecords(the(envelope.steps_are)))
         default:
             throw Problem.invalid("message: a body that this release does not know; run the same release on both sides")
         }

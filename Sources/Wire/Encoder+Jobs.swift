@@ -26,6 +26,7 @@ extension Encoder {
         made.pointee.ends_with_client = request.endsWithClient ? 1 : 0
         made.pointee.owner = arena.place(text: request.owner)
         made.pointee.tag = arena.place(text: request.tag)
+        made.pointee.request_id = arena.place(text: request.requestID)
         return made
     }
 
@@ -44,6 +45,7 @@ extension Encoder {
         made.pointee.min_tokens = UInt64(clamping: options.minTokens)
         made.pointee.has_prompt_logprobs = options.promptLogprobs == nil ? 0 : 1
         made.pointee.prompt_logprobs = UInt32(clamping: options.promptLogprobs ?? 0)
+        made.pointee.computes_singly = options.speculates ? 0 : 1
         if let wanted = options.embedding { made.pointee.embedding = embedding(wanted) }
         let alternatives = options.grammar?.alternatives ?? []
         made.pointee.n_grammar = alternatives.count
@@ -176,6 +178,7 @@ extension Encoder {
         made.pointee.queued_jobs = UInt64(clamping: status.queuedJobs)
         made.pointee.running_jobs = UInt64(clamping: status.runningJobs)
         made.pointee.steps = status.steps
+        made.pointee.totals = totals(status.totals)
         return made
     }
 }

@@ -28,6 +28,7 @@ extension Encoder {
         made.pointee.sequence = segment.sequence.number
         made.pointee.start = UInt64(clamping: segment.start)
         made.pointee.token_count = UInt64(segment.tokens.count)
+        made.pointee.guesses = UInt64(clamping: segment.guesses)
         made.pointee.is_sparse = segment.attention == .sparse ? 1 : 0
         switch segment.output {
         case .none: made.pointee.output = WIRE__OUTPUT__OUTPUT_NONE

@@ -46,6 +46,7 @@ extension Encoder {
         made.pointee.number = done.number
         made.pointee.compute_microseconds = UInt64(clamping: done.computeMicroseconds)
         made.pointee.wait_microseconds = UInt64(clamping: done.waitMicroseconds)
+        made.pointee.input_wait_microseconds = UInt64(clamping: done.inputWaitMicroseconds)
         made.pointee.n_results = done.results.count
         made.pointee.results = arena.place(done.results.map { segmentResult($0) })
         return made
@@ -60,6 +61,7 @@ extension Encoder {
         if !result.logits.isEmpty { made.pointee.logits = blob(words: result.logits) }
         if !result.scored.isEmpty { made.pointee.scored = scores(result.scored) }
         if !result.embedding.isEmpty { made.pointee.hidden = blob(words: result.embedding) }
+        if !result.more.isEmpty { made.pointee.more = scores(result.more) }
         return made
     }
 
@@ -158,6 +160,18 @@ extension Encoder {
         made.pointee.tokens = blob(words: step.segments.flatMap(\.tokens))
         made.pointee.n_segments = step.segments.count
         made.pointee.segments = arena.place(step.segments.map { segment($0) })
+        let requests = step.requests.sorted { $0.key < $1.key }
+        made.pointee.n_requests = requests.count
+        made.pointee.requests = arena.place(requests.map { sequenceRequest($0.key, $0.value) })
+        return made
+    }
+
+    private mutating func sequenceRequest(
+        _ sequence: SequenceID, _ request: String
+    ) -> UnsafeMutablePointer<Wire__SequenceRequest>? {
+        let made = arena.new(wire__sequence_request__init)
+        made.pointee.sequence = sequence.number
+        made.pointee.request = arena.place(text: request)
         return made
     }
 }

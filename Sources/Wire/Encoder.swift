@@ -155,6 +155,9 @@ struct Encoder: ~Copyable {
         case .status(let request):
             ask(request, WIRE__ENVELOPE__BODY_STATUS)
             envelope.pointee.status = nothing()
+        case .steps(let request):
+            ask(request, WIRE__ENVELOPE__BODY_STEPS)
+            envelope.pointee.steps = nothing()
         case .scale(let request, let wish):
             ask(request, WIRE__ENVELOPE__BODY_SCALE)
             envelope.pointee.scale = layout(wish ?? Layout(stages: 0, ranks: 0))
@@ -215,6 +218,9 @@ struct Encoder: ~Copyable {
         case .recordsAre(let request, let found):
             ask(request, WIRE__ENVELOPE__BODY_RECORDS_ARE)
             envelope.pointee.records_are = recordList(found)
+        case .stepsAre(let request, let records):
+            ask(request, WIRE__ENVELOPE__BODY_STEPS_ARE)
+            envelope.pointee.steps_are = stepRecords(records)
         }
     }
 }

@@ -67,6 +67,8 @@ public enum Message: Sendable, Equatable {
     case job(request: UInt64, JobID)
     /// Asks for `statusIs`.
     case status(request: UInt64)
+    /// Asks for `stepsAre`.
+    case steps(request: UInt64)
     /// Asks for another layout, nil to have one chosen: `done` or `problem`.
     case scale(request: UInt64, Layout?)
     /// Asks to take a worker out of the layout: `done` or `problem`.
@@ -107,6 +109,8 @@ public enum Message: Sendable, Equatable {
     case keysAre(request: UInt64, [APIKey])
     /// The records that were asked for.
     case recordsAre(request: UInt64, [Record])
+    /// The last steps, oldest first.
+    case stepsAre(request: UInt64, [StepRecord])
 }
 
 extension Message {

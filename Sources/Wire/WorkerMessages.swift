@@ -74,16 +74,20 @@ public struct StepDone: Sendable, Hashable {
     public var computeMicroseconds: Int
     /// Time spent waiting for other workers.
     public var waitMicroseconds: Int
+    /// Of that, waiting for the stage before.
+    public var inputWaitMicroseconds: Int
 
     /// A step's outcome.
     public init(
-        epoch: UInt32, number: UInt64, results: [SegmentResult], computeMicroseconds: Int = 0, waitMicroseconds: Int = 0
+        epoch: UInt32, number: UInt64, results: [SegmentResult], computeMicroseconds: Int = 0,
+        waitMicroseconds: Int = 0, inputWaitMicroseconds: Int = 0
     ) {
         self.epoch = epoch
         self.number = number
         self.results = results
         self.computeMicroseconds = computeMicroseconds
         self.waitMicroseconds = waitMicroseconds
+        self.inputWaitMicroseconds = inputWaitMicroseconds
     }
 }
 

@@ -35,6 +35,7 @@ final class Engine: Sendable {
         /// Folders for packed weights, the best first.
         var packedFolders: [String] = []
         var send: @Sendable (Message) -> Void
+        var record: @Sendable (String, [(String, String)]) -> Void
         var log: @Sendable (String) -> Void
     }
 
@@ -113,6 +114,7 @@ private struct StepLoop {
     private var next: (assignment: Assignment, stage: Stage?)?
     private var loading: UInt32?
     private var isUnchecked = false
+    private var sequences = SequenceLog()
 
     init(parts: Engine.Parts, latest: LatestEpoch, orders: Mailbox<Engine.Order>) {
         self.parts = parts
@@ -218,6 +220,7 @@ private struct StepLoop {
             return
         }
         latest.raise(to: epoch)
+        sequences.clear()
         parts.vitals.set(epoch: epoch)
         guard let (assignment, stage) = next, assignment.epoch == epoch else {
             loaded?.stage.store?.close()
@@ -251,6 +254,7 @@ private struct StepLoop {
     private mutating func load(_ assignment: Assignment) throws {
         next = nil
         loading = nil
+        sequences.clear()
         parts.vitals.set(epoch: assignment.epoch)
         parts.vitals.set(activity: "loading")
         if let now = loaded, Self.isSame(now.assignment, assignment) {
@@ -350,6 +354,7 @@ private struct StepLoop {
         defer { collective.end() }
         let hidden = now.configuration.hidden
         let input = slice.isFirst || tokens == 0 ? nil : try collective.take(tokens * hidden)
+        let inputWait = collective.waited
         let output = try withExtendedLifetime(input) {
             try now.stage.run(step, input: input?.part(0).baseAddress, collective: collective)
         }
@@ -367,7 +372,11 @@ private struct StepLoop {
                 StepDone(
                     epoch: step.epoch, number: step.number, results: results,
                     computeMicroseconds: (took - collective.waited).microseconds,
-                    waitMicroseconds: collective.waited.microseconds)))
+                    waitMicroseconds: collective.waited.microseconds,
+                    inputWaitMicroseconds: inputWait.microseconds)))
+        for facts in sequences.ran(step, computed: took - collective.waited, waited: collective.waited) {
+            parts.record("sequence ended", facts)
+        }
     }
 }
 

@@ -67,7 +67,8 @@ public final class Worker: Sendable {
                 digest: digest, cache: settings.cache,
                 disk: settings.kvFolder.flatMap { folder in settings.kvDisk.map { DiskRoom(folder: folder, bytes: $0) }
                 },
-                spillFolder: settings.kvFolder, packedFolders: packedFolders, send: send, log: settings.log))
+                spillFolder: settings.kvFolder, packedFolders: packedFolders, send: send, record: settings.record,
+                log: settings.log))
         defer {
             engine.stop()
             client.close()

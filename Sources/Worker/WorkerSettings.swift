@@ -31,12 +31,15 @@ public struct WorkerSettings: Sendable {
     public var kvFolder: String?
     /// What it says while it runs, a line at a time.
     public var log: @Sendable (String) -> Void
+    /// What it writes down about sequences: what happened, and the facts by name.
+    public var record: @Sendable (String, [(String, String)]) -> Void
 
     /// Settings.
     public init(
         coordinator: String, security: Security = .open, name: WorkerID, threads: Int, memory: Int,
         model: String? = nil, dataEndpoint: String, insecure: Bool = false, cache: String? = nil,
         kvMemory: Int? = nil, kvSpill: Int = 0, kvDisk: Int? = nil, kvFolder: String? = nil,
+        record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.coordinator = coordinator
@@ -52,6 +55,7 @@ public struct WorkerSettings: Sendable {
         self.kvSpill = kvSpill
         self.kvDisk = kvDisk
         self.kvFolder = kvFolder
+        self.record = record
         self.log = log
     }
 }

@@ -3,6 +3,7 @@ import Checkpoint
 import Coordinator
 import Core
 import Glibc
+import Telemetry
 import Tokenization
 import Transport
 
@@ -45,7 +46,8 @@ struct CoordinatorCommand: AsyncParsableCommand {
                 weightType: try serving.weightType(settings), kvType: try serving.kvType(settings),
                 kvTokens: try serving.kvTokens(settings), scalesItself: try serving.scalesItself(settings),
                 chunk: try serving.chunk(settings), store: kept.path(settings),
-                retention: try kept.retention(settings), longestQueue: try kept.longestQueue(settings)
+                retention: try kept.retention(settings), longestQueue: try kept.longestQueue(settings),
+                record: Telemetry.records(of: "coordinator")
             ) { note($0) })
         try await Interrupt.cancelling { await coordinator.run() }
         // Workers hear that the cluster ends: the words need a moment to leave.
@@ -111,7 +113,7 @@ struct ServingOptions: ParsableArguments {
     /// The weights' type, or nil for as stored.
     func weightType(_ settings: Settings) throws -> WeightType? {
         guard let name = type ?? settings.string("type") else { return nil }
-        guard let found = WeightType(name: name), found != .q4m else {
+        guard let found = WeightType(name: name), found.isRoundedTo else {
             throw Problem.invalid("--type \(name) is unknown; use f32, bf16, f16, q8 or q4")
         }
         return found

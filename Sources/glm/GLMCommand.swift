@@ -11,7 +11,8 @@ struct GLMCommand: AsyncParsableCommand {
         commandName: "glm", abstract: "GLM-4 on a cluster of ordinary CPU hosts.",
         subcommands: [
             Up.self, CoordinatorCommand.self, WorkerCommand.self, GatewayCommand.self, Submit.self, Chat.self,
-            Jobs.self, Status.self, Scale.self, Drain.self, Generate.self, Logits.self, Tokenize.self, Model.self,
+            Jobs.self, Status.self, Top.self, Scale.self, Drain.self, Generate.self, Logits.self, Tokenize.self,
+            Model.self,
             Eval.self, Bench.self, PlanCommand.self, Keys.self,
         ])
 

@@ -50,9 +50,11 @@ struct GatewayClient: Sendable {
     /// A job's events follow the one with the id `after`; below 0 they begin with the first.
     func events(
         _ method: HTTPClient.Method, _ path: String, body: JSONValue? = nil, after: Int = -1,
-        react: (String) async throws -> Bool
+        comment: (String) async -> Void = { _ in }, react: (String) async throws -> Bool
     ) async throws {
-        if let refusal = try await http.events(method, path, body: body?.text(), after: after, react: react) {
+        if let refusal = try await http.events(
+            method, path, body: body?.text(), after: after, comment: comment, react: react)
+        {
             throw problem(refusal)
         }
     }

@@ -23,6 +23,8 @@ struct GatewayCommand: AsyncParsableCommand {
     @Flag(help: "Let everybody in where others can reach it, though there are no API keys.")
     var insecure = false
 
+    @Option(help: "A file that spans of requests are appended to, a line of OTLP in JSON each; none unless given.")
+    var traces: String?
     @OptionGroup var web: WebOptions
 
     @Option(help: "A configuration file; ./glm.toml or ~/.config/glm/glm.toml unless given.")
@@ -42,9 +44,10 @@ struct GatewayCommand: AsyncParsableCommand {
         ) { note($0) }
         defer { link.close() }
         raiseDescriptorLimit()
-        let gateway = Gateway(
-            settings: Gateway.Settings(listen: listen, insecure: isInsecure, origins: try web.origins(settings)),
-            service: link)
+        let gateway = try Gateway(
+            settings: Gateway.Settings(
+                listen: listen, insecure: isInsecure, origins: try web.origins(settings),
+                traces: traces ?? settings.string("traces")), service: link)
         try await gateway.run { note("listening at http://\($0)") }
     }
 

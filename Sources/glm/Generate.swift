@@ -82,8 +82,8 @@ struct Generate: AsyncParsableCommand {
             if let tokenizer {
                 generator.stage.drawableTokens = min(tokenizer.lastTokenEnd, configuration.vocabulary)
             }
-            let reason = try generator.generate(ids, options: generation, chunk: chunk) { result in
-                if let drawn = result.drawn { hear(drawn.token) }
+            let reason = try generator.generate(ids, options: generation, chunk: chunk) { drawn in
+                hear(drawn.token.token)
                 return true
             }
             report.finishReason = reason.rawValue

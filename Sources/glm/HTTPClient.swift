@@ -67,11 +67,13 @@ struct HTTPClient: Sendable {
         return Answer(status: status, body: String(buffer: text))
     }
 
-    /// Sends a request and calls `react` with the data of every event of the answer until it returns false.
+    /// Sends a request and calls `react` with the data of every event of the answer until it returns false, `comment` with what
+    /// the gateway says between events.
     ///
     /// Returns nil, or the whole answer when it is an error and no stream.
     func events(
         _ method: Method, _ path: String, body: String? = nil, after: Int = -1,
+        comment: (String) async -> Void = { _ in },
         react: (String) async throws -> Bool
     ) async throws -> Answer? {
         var refusal = ByteBuffer()
@@ -82,7 +84,9 @@ struct HTTPClient: Sendable {
                 refusal.writeImmutableBuffer(part)
                 return true
             }
-            for event in reader.read(part.readableBytesView) where try await !react(event) { return false }
+            let events = reader.read(part.readableBytesView)
+            for text in reader.takeComments() { await comment(text) }
+            for event in events where try await !react(event) { return false }
             return true
         }
         return status == 200 ? nil : Answer(status: status, body: String(buffer: refusal))
@@ -167,10 +171,17 @@ struct HTTPClient: Sendable {
     }
 }
 
-/// Takes a stream of server-sent events apart, however it was cut; comments are passed over.
+/// Takes a stream of server-sent events apart, however it was cut.
 struct EventReader {
     private var line: [UInt8] = []
     private var data: [String] = []
+    private var comments: [String] = []
+
+    /// The comments that were complete and not taken yet.
+    mutating func takeComments() -> [String] {
+        defer { comments = [] }
+        return comments
+    }
 
     /// The data of the events that `bytes` complete.
     mutating func read(_ bytes: some Sequence<UInt8>) -> [String] {
@@ -189,6 +200,8 @@ struct EventReader {
             } else if text.hasPrefix("data:") {
                 let value = text.dropFirst("data:".count)
                 data.append(String(value.hasPrefix(" ") ? value.dropFirst() : value))
+            } else if text.hasPrefix(": ") {
+                comments.append(String(text.dropFirst(2)))
             }
         }
         return events

@@ -52,17 +52,18 @@ struct Model: ParsableCommand {
         @Option(help: "Decoder layers.")
         var layers: Int?
 
-        @Option(help: "Weights: f32, bf16, f16, q8 or q4.")
+        @Option(help: "Weights: f32, bf16, f16, q8 or q4; of a random model also q5_0, q5_1, q4_k, q5_k or q6_k.")
         var type: String?
 
-        @Option(help: "safetensors, or gguf (which q8 and q4 need).")
+        @Option(help: "safetensors, or gguf (which q8, q4 and the like need).")
         var format: String?
 
         /// The type asked for.
-        func weightType(else fallback: WeightType) throws -> WeightType {
+        func weightType(else fallback: WeightType, or others: [WeightType] = []) throws -> WeightType {
             guard let type else { return fallback }
-            guard let found = WeightType(name: type), found != .q4m else {
-                throw Problem.invalid("--type \(type) is unknown; use f32, bf16, f16, q8 or q4")
+            guard let found = WeightType(name: type), found.isRoundedTo || others.contains(found) else {
+                let names = (["f32", "bf16", "f16", "q8", "q4"] + others.map(\.name)).joined(separator: ", ")
+                throw Problem.invalid("--type \(type) is unknown; use one of \(names)")
             }
             return found
         }
@@ -120,7 +121,8 @@ struct Model: ParsableCommand {
             }
             var line = ProgressLine("writing", unit: "MiB")
             try RandomModel.make(
-                folder: target.out, preset: found, layers: target.layers, type: try target.weightType(else: .bf16),
+                folder: target.out, preset: found, layers: target.layers,
+                type: try target.weightType(else: .bf16, or: [.q5, .q5m, .q4k, .q5k, .q6k]),
                 format: try target.fileFormat(), seed: seed
             ) { line.show($0 >> 20, of: $1 >> 20) }
             line.clear()

@@ -33,7 +33,7 @@ struct ModelOptions: ParsableArguments {
     /// The weight type asked for.
     func weightType() throws -> WeightType? {
         guard let type else { return nil }
-        guard let found = WeightType(name: type), found != .q4m else {
+        guard let found = WeightType(name: type), found.isRoundedTo else {
             throw Problem.invalid("--type \(type) is unknown; use f32, bf16, f16, q8 or q4")
         }
         return found

@@ -18,7 +18,7 @@ struct Settings: Sendable {
         "stop",
         "store", "system",
         "temperature",
-        "threads", "top-k", "top-p", "type", "workers",
+        "threads", "top-k", "top-p", "traces", "type", "workers",
     ]
 
     /// A value as the file has it.

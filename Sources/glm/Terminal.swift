@@ -9,6 +9,15 @@ enum Terminal {
     /// Whether standard input comes from a person.
     static var asksInput: Bool { isatty(STDIN_FILENO) == 1 }
 
+    /// Columns and rows of the terminal; 80 by 24 where there is none.
+    static var size: (width: Int, height: Int) {
+        var size = winsize()
+        guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
+            return (80, 24)
+        }
+        return (Int(size.ws_col), Int(size.ws_row))
+    }
+
     /// Writes text to standard output at once.
     static func write(_ text: String) { write(text, to: STDOUT_FILENO) }
 

@@ -21,6 +21,9 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Where to listen for HTTP; 127.0.0.1:8080 unless given.")
     var listen: String?
 
+    @Option(help: "A file that spans of requests are appended to, a line of OTLP in JSON each; none unless given.")
+    var traces: String?
+
     @OptionGroup var kept: StoreOptions
 
     @Flag(help: "Let everybody in where others can reach it, though there are no API keys.")
@@ -62,7 +65,8 @@ struct Up: AsyncParsableCommand {
             folder: folder.path, model: model, workerCount: count, memory: LocalCluster.share(of: count),
             threads: threads, pool: try pool.flags(settings), coordinator: coordinator,
             gateway: ["--listen", "\(address)"] + (isInsecure ? ["--insecure"] : [])
-                + (try web.flags(settings)), address: "\(address)")
+                + (try web.flags(settings))
+                + ((traces ?? settings.string("traces")).map { ["--traces", $0] } ?? []), address: "\(address)")
         do {
             try await Interrupt.cancelling { try await household.run() }
         } catch is CancellationError {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Core
 import Glibc
+import Telemetry
 import Threads
 import Transport
 import Worker
@@ -75,7 +76,7 @@ struct WorkerCommand: AsyncParsableCommand {
                 insecure: try insecure || settings.bool("insecure") ?? false,
                 cache: cacheFolder, kvMemory: try pool.memory(settings),
                 kvSpill: try pool.spill(settings), kvDisk: kvDisk,
-                kvFolder: cacheFolder.map { $0 + "/kv" }
+                kvFolder: cacheFolder.map { $0 + "/kv" }, record: Telemetry.records(of: "worker")
             ) { note($0) })
         try await Interrupt.cancelling {
             try await withTaskCancellationHandler {

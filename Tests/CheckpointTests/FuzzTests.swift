@@ -94,7 +94,8 @@ struct FuzzTests {
         try cut(file, header: header, model: folder.path, count: 40)
     }
 
-    @Test("a damaged GGUF header never crashes", arguments: ["gguf-chatglm-q4_0", "gguf-glm4-q4_0"])
+    @Test(
+        "a damaged GGUF header never crashes", arguments: ["gguf-chatglm-q4_0", "gguf-glm4-q4_0", "gguf-chatglm-q4_k"])
     func gguf(name: String) throws {
         let folder = try TemporaryFolder()
         try folder.write("model.gguf", Data(contentsOf: URL(filePath: Goldens.folder + name + "/model.gguf")))

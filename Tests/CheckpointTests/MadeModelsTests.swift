@@ -76,12 +76,24 @@ struct MadeModelsTests {
 
     @Test("random models load in every type")
     func randomTypes() throws {
-        for type in [WeightType.f32, .bf16, .f16, .q8, .q4] {
+        for type in [WeightType.f32, .bf16, .f16, .q8, .q4, .q5, .q5m, .q4k, .q5k, .q6k] {
             let folder = try TemporaryFolder()
             try RandomModel.make(folder: folder.path, layers: 2, type: type)
             let c = try ModelDescription(try Checkpoint.open(folder.path)).configuration
             #expect(c.layers == 2 && c.vocabulary == 512 && c.stopTokens == [498, 505, 507])
         }
+    }
+
+    @Test("a random model of K-quants is mixed as real files are")
+    func randomMixture() throws {
+        let folder = try TemporaryFolder()
+        try RandomModel.make(folder: folder.path, layers: 8, type: .q4k)
+        let tensors = try Checkpoint.open(folder.path).tensors
+        // The tiny model's rows are shorter than a superblock.
+        #expect(tensors["output.weight"]?.type == .q8_0 && tensors["token_embd.weight"]?.type == .q5_0)
+        #expect(tensors["output_norm.weight"]?.type == .f32)
+        let values = (0..<8).map { tensors["blk.\($0).attn_v.weight"]?.type }
+        #expect(values == [.q8_0, .q5_0, .q5_0, .q8_0, .q5_0, .q5_0, .q8_0, .q8_0])
     }
 
     @Test("safetensors files cannot hold blocks, and that is said before anything is written")

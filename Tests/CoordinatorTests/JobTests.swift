@@ -35,7 +35,7 @@ struct JobTests {
         var found: [TokenID] = []
         let options = GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true)
         _ = try generator.generate(prompt, options: options, chunk: 512) {
-            found.append($0.drawn?.token ?? -1)
+            found.append($0.token.token)
             return true
         }
         return found

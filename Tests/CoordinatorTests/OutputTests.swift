@@ -65,7 +65,7 @@ struct OutputTests {
             for options in options {
                 var expected: [TokenID] = []
                 _ = try generator.generate(prompt, options: options, chunk: 512) {
-                    expected.append($0.drawn?.token ?? -1)
+                    expected.append($0.token.token)
                     return true
                 }
                 // The second time all but the prompt's end is found in the KV cache.

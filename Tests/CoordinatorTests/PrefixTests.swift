@@ -44,7 +44,7 @@ struct PrefixTests {
             prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true, attention: attention),
             chunk: 512
         ) {
-            found.append($0.drawn?.token ?? -1)
+            found.append($0.token.token)
             return true
         }
         return found

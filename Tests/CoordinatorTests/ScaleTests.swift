@@ -22,7 +22,7 @@ struct ScaleTests {
         _ = try generator.generate(
             prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true), chunk: 512
         ) {
-            found.append($0.drawn?.token ?? -1)
+            found.append($0.token.token)
             return true
         }
         return found

@@ -28,7 +28,7 @@ struct TestCluster: Sendable {
     init(
         layout: String, model: String? = nil, tokenizer: Tokenizer? = nil, chunk: Int = 512, kvTokens: Int? = 4096,
         scalesItself: Bool = false, heartbeat: Duration = .milliseconds(100), store: String? = nil,
-        longestQueue: Int = 1000
+        longestQueue: Int = 1000, record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in }
     ) throws {
         folder = try Endpoint.makePrivateFolder()
         endpoint = "ipc://\(folder)/control"
@@ -36,7 +36,7 @@ struct TestCluster: Sendable {
             CoordinatorSettings(
                 model: try model ?? Self.model.get(), tokenizer: tokenizer, endpoints: [endpoint],
                 layout: try Layout(layout), kvTokens: kvTokens, scalesItself: scalesItself, chunk: chunk,
-                heartbeat: heartbeat, store: store, longestQueue: longestQueue))
+                heartbeat: heartbeat, store: store, longestQueue: longestQueue, record: record))
         self.coordinator = coordinator
         running = Task { await coordinator.run() }
     }
@@ -46,13 +46,14 @@ struct TestCluster: Sendable {
     func worker(
         _ name: String, model: String? = nil, memory: Int = 1 << 30, cache: String? = nil,
         kvMemory: Int? = nil, kvSpill: Int = 0, kvFolder: String? = nil,
+        record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) throws -> TestWorker {
         try TestWorker(
             WorkerSettings(
                 coordinator: endpoint, name: WorkerID(name), threads: 1, memory: memory, model: model,
                 dataEndpoint: "ipc://*", cache: cache, kvMemory: kvMemory, kvSpill: kvSpill,
-                kvDisk: kvFolder == nil ? nil : 1 << 30, kvFolder: kvFolder, log: log))
+                kvDisk: kvFolder == nil ? nil : 1 << 30, kvFolder: kvFolder, record: record, log: log))
     }
 
     /// Waits until jobs run, or until the cluster says that they will not.
@@ -77,15 +78,17 @@ struct TestCluster: Sendable {
         layout text: String, memory: [Int] = [], chunk: Int = 512, model: String? = nil, tokenizer: Tokenizer? = nil,
         kvTokens: Int? = 4096,
         kvMemory: Int? = nil, kvSpill: Int = 0, kvFolder: String? = nil, heartbeat: Duration = .milliseconds(100),
+        record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         _ body: (TestCluster) async throws -> Result
     ) async throws -> Result {
         let cluster = try TestCluster(
-            layout: text, model: model, tokenizer: tokenizer, chunk: chunk, kvTokens: kvTokens, heartbeat: heartbeat)
+            layout: text, model: model, tokenizer: tokenizer, chunk: chunk, kvTokens: kvTokens, heartbeat: heartbeat,
+            record: record)
         let path = try model ?? Self.model.get()
         let workers = try (0..<(try Layout(text).workers)).map { index in
             try cluster.worker(
                 "w\(index)", model: path, memory: memory.indices.contains(index) ? memory[index] : 1 << 30,
-                kvMemory: kvMemory, kvSpill: kvSpill, kvFolder: kvFolder)
+                kvMemory: kvMemory, kvSpill: kvSpill, kvFolder: kvFolder, record: record)
         }
         do {
             try await cluster.ready()

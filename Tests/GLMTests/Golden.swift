@@ -8,7 +8,7 @@ struct Golden {
     /// The names of all folders that hold a checkpoint with expected logits.
     static let models =
         ["glm-hf-f32", "glm-hf-bf16-sharded", "chatglm-original-1", "chatglm-original-2", "glm4-0414"]
-        + ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"].map { "gguf-chatglm-\($0)" } + [
+        + ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"].map { "gguf-chatglm-\($0)" } + [
             "gguf-glm4-f16", "gguf-glm4-q4_0",
         ]
 

@@ -97,14 +97,14 @@ private let silence: Void = LoggingSystem.bootstrap { _ in SwiftLogNoOpLogHandle
 /// Runs a gateway on a free port of the loopback interface around `body`.
 func withGateway<Result: Sendable>(
     _ cluster: FakeCluster, heartbeat: Duration = .seconds(15), bodyLimit: Int = 1 << 20,
-    origins: [String] = [], patience: Duration = .seconds(60),
+    origins: [String] = [], patience: Duration = .seconds(60), traces: String? = nil,
     _ body: @escaping @Sendable (Client) async throws -> Result
 ) async throws -> Result {
     _ = silence
     let settings = Gateway.Settings(
         listen: try ListenAddress("127.0.0.1:0"), heartbeat: heartbeat, bodyLimit: bodyLimit,
-        origins: origins, patience: patience)
-    let gateway = Gateway(settings: settings, service: cluster)
+        origins: origins, patience: patience, traces: traces)
+    let gateway = try Gateway(settings: settings, service: cluster)
     let (ports, announce) = AsyncStream<Int>.makeStream()
     let server = Task {
         defer { announce.finish() }

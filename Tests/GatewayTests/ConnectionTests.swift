@@ -70,7 +70,7 @@ struct ConnectionTests {
     func portInUse() async throws {
         try await withGateway(try FakeCluster()) { client in
             let listen = try ListenAddress("127.0.0.1:\(client.port)")
-            let second = Gateway(settings: Gateway.Settings(listen: listen), service: try FakeCluster())
+            let second = try Gateway(settings: Gateway.Settings(listen: listen), service: try FakeCluster())
             let problem = await #expect(throws: Problem.self) { try await second.run(handlesSignals: false) }
             #expect(problem?.kind == .invalid)
             #expect(problem?.message.contains("port \(client.port) of 127.0.0.1 is in use") == true)
@@ -81,7 +81,7 @@ struct ConnectionTests {
     func open() async throws {
         for host in ["0.0.0.0:8080", "192.168.1.5:8080", "[::]:8080", "example.org:80", "127.0.0.1.example.org:80"] {
             let listen = try ListenAddress(host)
-            let gateway = Gateway(settings: Gateway.Settings(listen: listen), service: try FakeCluster())
+            let gateway = try Gateway(settings: Gateway.Settings(listen: listen), service: try FakeCluster())
             let problem = await #expect(throws: Problem.self) { try await gateway.run(handlesSignals: false) }
             #expect(problem?.kind == .refused)
             #expect(problem?.message.contains("--insecure") == true)

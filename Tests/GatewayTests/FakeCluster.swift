@@ -108,7 +108,22 @@ actor FakeCluster: ClusterService {
                     worker: WorkerID("ada"), state: "ready", stage: 0, rank: 0, layers: 0..<4, leaves: 0..<8,
                     memory: 1 << 30, weightBytes: 1 << 20, kv: KVUse(pages: 64, used: 1, pageBytes: 4096), threads: 2,
                     activity: "idle")
-            ], queuedJobs: 0, runningJobs: table.values.count { !$0.isOver }, steps: 17)
+            ], queuedJobs: 0, runningJobs: table.values.count { !$0.isOver }, steps: 17,
+            totals: ClusterTotals(
+                promptTokens: 40, cachedTokens: 10, lookedUpTokens: 40, generatedTokens: 9, accepted: order.count,
+                ended: [.stop: 3]))
+    }
+
+    func steps() -> [StepRecord] {
+        let part = StepRecord.Part(
+            worker: WorkerID("ada"), stage: 1, rank: 0, end: .milliseconds(1012), inputWait: .milliseconds(2),
+            rankWait: .milliseconds(1), compute: .milliseconds(7))
+        return [
+            StepRecord(
+                epoch: 3, number: 16, sent: .seconds(1), done: .milliseconds(1013), promptTokens: 512, decodes: 1,
+                parts: [part]),
+            StepRecord(epoch: 3, number: 17, sent: .milliseconds(1014), promptTokens: 0, decodes: 1),
+        ]
     }
 
     func scale(to layout: Layout?) throws {

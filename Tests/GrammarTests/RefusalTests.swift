@@ -74,6 +74,24 @@ import Testing
         #expect(found.contains(words), "\(found)")
     }
 
+    @Test("large grammars take time in proportion: long chains of rules, many alternatives multiplied")
+    func large() {
+        let chain = (0..<3000).map { "r\($0) ::= (\"a\"* \"b\"*){9} r\($0 + 1)?" }.joined(separator: "\n")
+        #expect(message(AnswerGrammar(.gbnf, "root ::= r0\n\(chain)\nr3000 ::= \"c\"")) == "accepted")
+        let definitions = (0..<3000).map { ##""d\##($0)":{"type":"array","items":{"$ref":"#/$defs/d\##($0 + 1)"}}"## }
+            .joined(separator: ",")
+        #expect(
+            message(AnswerGrammar(.jsonSchema, ##"{"$defs":{\##(definitions),"d3000":{}},"$ref":"#/$defs/d0"}"##))
+                == "accepted")
+        var schema = #"{"type":"null"}"#
+        for _ in 0..<12 {
+            let branch = #"{"properties":{"a":\#(schema)}}"#
+            schema = #"{"allOf":[{"anyOf":[\#(branch),\#(branch)]},{"anyOf":[{"required":["a"]},{"type":"object"}]}]}"#
+            if schema.utf8.count > 400_000 { break }
+        }
+        #expect(message(AnswerGrammar(.jsonSchema, schema)).contains("multiplied out"))
+    }
+
     @Test("random damage is read or refused, never a crash")
     func damage() {
         var numbers = SeededNumbers(state: 3)

@@ -35,7 +35,7 @@ enum Plan {
         "Grammar": Room(rooms: ["Core"]),
         "Router": Room(rooms: ["Core"], packages: ["HeapModule"]),
         // services
-        "Telemetry": Room(rooms: [], packages: ["Logging"], toolchain: system),
+        "Telemetry": Room(rooms: [], packages: ["CoreMetrics", "Logging"], toolchain: system),
         "JobStore": Room(
             rooms: ["Core", "Threads", "Wire", "CSodium"], packages: ["GRDB"], toolchain: json),
         // roles
@@ -49,7 +49,7 @@ enum Plan {
             ],
             toolchain: json),
         "Gateway": Room(
-            rooms: ["Core", "Grammar", "Tokenization", "Wire", "Transport", "CSodium"],
+            rooms: ["Core", "Grammar", "Tokenization", "Wire", "Transport", "Telemetry", "CSodium"],
             packages: [
                 "Hummingbird", "HummingbirdCore", "HTTPTypes", "NIOCore", "NIOPosix", "ServiceLifecycle", "UnixSignals",
                 "Logging",
@@ -79,6 +79,7 @@ enum Plan {
         "Hummingbird": ["Gateway"],
         "ServiceLifecycle": ["Gateway"],
         "Logging": ["Telemetry", "Gateway"],
+        "CoreMetrics": ["Telemetry"],
         "HeapModule": ["Router"],
         "GRDB": ["JobStore"],
         "CXXHash": ["KVCache"],

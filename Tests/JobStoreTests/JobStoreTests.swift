@@ -8,7 +8,7 @@ import Testing
 @testable import JobStore
 
 /// A folder of its own, deleted with its last user.
-final class Folder {
+final class Folder: Sendable {
     let path: String
 
     init() throws {

@@ -98,6 +98,22 @@ struct PagePoolTests {
         try pool.check()
     }
 
+    @Test("only guesses can be taken back; pages made for them stay, and bounds are written anew")
+    func guesses() throws {
+        let pool = try pool(pages: 4)
+        try pool.extend(id(1), start: 0, count: 60)
+        try pool.extend(id(1), start: 60, count: 10, guessed: 9)
+        #expect(pool.used == 2 && pool.length(of: id(1)) == 70)
+        #expect(try pool.pagesWithoutBounds(of: id(1)).map(\.place) == [0])
+        #expect(throws: Problem.self) { try pool.extend(id(1), start: 60, count: 1) }
+        #expect(throws: Problem.self) { try pool.extend(id(1), start: 71, count: 1) }
+        try pool.extend(id(1), start: 63, count: 2)
+        #expect(pool.used == 2 && pool.length(of: id(1)) == 65)
+        #expect(try pool.pagesWithoutBounds(of: id(1)).map(\.place) == [0])
+        #expect(throws: Problem.self) { try pool.extend(id(1), start: 64, count: 1) }
+        try pool.check()
+    }
+
     @Test("pages that are not there cannot be read, and a sequence does not begin twice")
     func refused() throws {
         let pool = try pool(pages: 4)

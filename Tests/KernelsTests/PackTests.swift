@@ -3,13 +3,13 @@ import Kernels
 import Testing
 
 @Suite struct PackTests {
-    /// Byte i of the check blocks is (37 i + 11) mod 256; d becomes 0.5, m becomes 0.25.
+    /// Byte i of the check blocks is (37 i + 11) mod 256; d becomes 0.5, m and dmin become 0.25.
     private func checkBlock(_ format: StoredFormat) -> [Float] {
-        var bytes = (0..<format.bytesPer32).map { UInt8(truncatingIfNeeded: 37 * $0 + 11) }
-        bytes.replaceSubrange(0..<2, with: [0x00, 0x38])
-        if format == .q4_1 { bytes.replaceSubrange(2..<4, with: [0x00, 0x34]) }
-        var x = [Float](repeating: 0, count: 32)
-        dequantize(bytes, stored: format, columns: 32, into: &x)
+        var bytes = (0..<format.blockBytes).map { UInt8(truncatingIfNeeded: 37 * $0 + 11) }
+        StoredMatrix.put(0.5, in: &bytes, at: format.scaleAt)
+        if let at = format.minimumAt { StoredMatrix.put(0.25, in: &bytes, at: at) }
+        var x = [Float](repeating: 0, count: format.blockColumns)
+        dequantize(bytes, stored: format, columns: format.blockColumns, into: &x)
         return x
     }
 
@@ -26,9 +26,43 @@ import Testing
         #expect(q4m.reduce(0, +) == 130.5 && q4m.reduce(0) { $0 + $1 * $1 } == 695)
     }
 
+    @Test(
+        "the check blocks of five bits and of superblocks dequantise to the specification's values",
+        arguments: [
+            (StoredFormat.q5_0, [0: 4.5, 1: -1, 15: -6, 16: 7, 31: 0.5], 7.5, 656.75),
+            (.q5_1, [0: 9.75, 1: 12.25, 15: 15.25, 16: 9.75, 31: 2.75], 260.5, 2824.5),
+            (
+                .q4_k,
+                [
+                    0: 157.75, 1: -12.75, 31: 80.25, 32: 4, 64: 210.25, 96: 96.5, 127: 40.5, 128: 211.5, 200: 69.25,
+                    255: 24.25,
+                ], 27220, 6_041_305
+            ),
+            (
+                .q5_k,
+                [
+                    0: 405.75, 1: -12.75, 31: 80.25, 32: 56, 64: 210.25, 96: 166.5, 127: -1.5, 128: 523.5, 200: 69.25,
+                    255: 54.25,
+                ], 58108, 25_707_205
+            ),
+            (
+                .q6_k,
+                [
+                    0: -715.5, 1: 848, 31: -48, 32: 115.5, 64: -1520, 96: -435, 127: 750, 128: -175.5, 200: 544.5,
+                    255: -30,
+                ],
+                2306, 118_475_065
+            ),
+        ] as [(StoredFormat, [Int: Double], Double, Double)])
+    func moreCheckBlocks(format: StoredFormat, values: [Int: Double], sum: Double, squares: Double) {
+        let x = checkBlock(format).map { Double($0) }
+        for (i, value) in values { #expect(x[i] == value, "element \(i)") }
+        #expect(x.reduce(0, +) == sum && x.reduce(0) { $0 + $1 * $1 } == squares)
+    }
+
     @Test("rows at odd addresses dequantise to what the format defines", arguments: StoredFormat.allCases)
     func rows(format: StoredFormat) {
-        for columns in [1, 15, 17, 32, 100] {
+        for columns in [1, 15, 17, 32, 100, 300] {
             let w = StoredMatrix(format, rows: 2, columns: columns, seed: UInt64(columns))
             var x = [Float](repeating: -9, count: columns + 1)
             w.bytes.withUnsafeBytes { bytes in
@@ -75,7 +109,9 @@ import Testing
         return down < up ? low : low + 1
     }
 
-    @Test("wider rows become integers by the reference quantisers", arguments: [StoredFormat.f32, .bf16, .f16, .q4_1])
+    @Test(
+        "wider rows become integers by the reference quantisers",
+        arguments: [StoredFormat.f32, .bf16, .f16, .q4_1, .q5_0, .q6_k])
     func quantisers(format: StoredFormat) {
         for columns in [64, 80] {
             let w = StoredMatrix(format, rows: 5, columns: columns, seed: 11)
@@ -96,7 +132,10 @@ import Testing
 
     @Test("a partial block of stored integers keeps its elements and is padded with zero weights")
     func partial() {
-        for (format, zero) in [(StoredFormat.q8_0, 0), (.q4_0, 8), (.q4_1, 0)] {
+        for (format, zero) in [
+            (StoredFormat.q8_0, 0), (.q4_0, 8), (.q4_1, 0), (.q5_0, 16), (.q5_1, 0), (.q4_k, 0), (.q5_k, 0),
+            (.q6_k, 32),
+        ] {
             let w = StoredMatrix(format, rows: 3, columns: 41, seed: 3)
             w.withPanels(format.weightType) { panels in
                 for row in 0..<3 {
@@ -107,27 +146,71 @@ import Testing
         }
     }
 
+    @Test("a panel's bytes are all written, and none beside them", arguments: StoredFormat.allCases)
+    func bounds(format: StoredFormat) {
+        for (from, columns) in [(0, 41), (0, 256), (96, 256), (96, 800), (224, 300), (480, 800)] {
+            let w = StoredMatrix(format, rows: 7, columns: columns, seed: 3)
+            let first = 1 + from / format.blockColumns * format.blockBytes
+            let skipped = from % format.blockColumns / 32
+            guard from < columns else { continue }
+            let size = PanelMatrix.panelBytes(
+                type: format.weightType, columns: columns - from, skippedBlocks: skipped)
+            let packed = [UInt8(0xa5), 0x5a].map { mark in
+                var panel = [UInt8](repeating: mark, count: size + 256)
+                panel.withUnsafeMutableBytes { panel in
+                    guard let base = panel.baseAddress else { return }
+                    packPanel(
+                        into: base + 128, type: format.weightType, from: Array(w.bytes[first...]),
+                        rowStride: w.rowBytes, rowCount: 7, stored: format, skippedBlocks: skipped,
+                        columns: columns - from)
+                }
+                #expect(panel[..<128].allSatisfy { $0 == mark } && panel[(128 + size)...].allSatisfy { $0 == mark })
+                return panel[128..<128 + size]
+            }
+            #expect(packed[0] == packed[1], "columns \(from) to \(columns)")
+        }
+    }
+
     private struct Block: Equatable {
         var quants: [Int]
         var d: Float16
         var m: Float16
     }
 
-    /// A row's block out of a panel, by the documented layout.
+    /// A row's block out of a panel, by the documented layout; of superblocks the small scales are left out.
     private func decode(_ w: PanelMatrix, row: Int, block: Int) -> Block {
-        let size = w.type == .q8 ? 544 : w.type == .q4 ? 288 : 320
-        let at = w.base + block * size
-        let quants = (0..<32).map { k -> Int in
-            if w.type == .q8 {
-                return Int(at.load(fromByteOffset: k / 4 * 64 + row * 4 + k % 4, as: Int8.self))
+        let (size, quantBytes, factors): (Int, Int, Int) =
+            switch w.type {
+            case .q8: (544, 512, 0)
+            case .q4: (288, 256, 0)
+            case .q4m: (320, 256, 0)
+            case .q5: (352, 320, 0)
+            case .q5m: (384, 320, 0)
+            case .q4k: (288, 256, 64)
+            case .q5k: (352, 320, 64)
+            case .q6k: (416, 384, 32)
+            default: (0, 0, 0)
             }
-            let byte = at.load(fromByteOffset: k / 8 * 64 + row * 4 + k % 4, as: UInt8.self)
-            return Int(k % 8 < 4 ? byte & 15 : byte >> 4)
+        let superblock = w.base + block / 8 * factors
+        let at = superblock + factors + block * size
+        let quants = (0..<32).map { k -> Int in
+            let byte = row * 4 + k % 4
+            if w.type == .q8 { return Int(at.load(fromByteOffset: k / 4 * 64 + byte, as: Int8.self)) }
+            func bits(_ from: Int, _ place: Int) -> Int {
+                Int(at.load(fromByteOffset: from + byte, as: UInt8.self)) >> place
+            }
+            let nibble = bits(k / 8 * 64, k % 8 < 4 ? 0 : 4) & 15
+            switch quantBytes {
+            case 320: return nibble | (bits(256, k / 4) & 1) << 4
+            case 384: return nibble | (bits(256 + k / 16 * 64, k % 16 / 4 * 2) & 3) << 4
+            default: return nibble
+            }
         }
-        let scales = w.type == .q8 ? 512 : 256
+        let scales = factors > 0 ? superblock + block / 8 * 8 * size : at + quantBytes
+        let hasMinima = [WeightType.q4m, .q5m, .q4k, .q5k].contains(w.type)
         return Block(
-            quants: quants, d: at.load(fromByteOffset: scales + 2 * row, as: Float16.self),
-            m: w.type == .q4m ? at.load(fromByteOffset: scales + 32 + 2 * row, as: Float16.self) : 0)
+            quants: quants, d: scales.load(fromByteOffset: 2 * row, as: Float16.self),
+            m: hasMinima ? scales.load(fromByteOffset: 32 + 2 * row, as: Float16.self) : 0)
     }
 
     /// The quantisers as the GGUF specification words them.
@@ -159,7 +242,7 @@ import Testing
         for x in [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, 1, -1, 0] {
             for _ in 0..<4 { withUnsafeBytes(of: x) { bytes.append(contentsOf: $0) } }
         }
-        for type in WeightType.allCases {
+        for type in WeightType.allCases where type.isRoundedTo || type == .q4m {
             var panel = [UInt8](repeating: 0, count: PanelMatrix.panelBytes(type: type, columns: 32))
             packPanel(into: &panel, type: type, from: bytes, rowStride: 128, rowCount: 1, stored: .f32, columns: 32)
             #expect(panel.contains { $0 != 0 })
@@ -184,11 +267,15 @@ import Testing
                 let row = (32 * b..<32 * b + 32).map { $0 < 80 ? x[t * 90 + $0] : 0 }
                 let (quants, scale) = quantizeTwin(row)
                 let i = b * 3 + t
-                guard let q = a.quants, let scales = a.scales, let sums = a.sums, let scaled = a.scaledSums else {
+                guard let q = a.quants, let scales = a.scales, let sums = a.sums, let scaled = a.scaledSums,
+                    let halves = a.halfSums
+                else {
                     Issue.record("int8 activations have int8 buffers")
                     return
                 }
                 let sum = quants.reduce(0, +)
+                let first = Int16(truncatingIfNeeded: halves[i])
+                #expect(Int(first) == quants[..<16].reduce(0, +) && Int(halves[i] >> 16) == quants[16...].reduce(0, +))
                 #expect((0..<32).map { Int(q[i * 32 + $0]) } == quants)
                 #expect(scales[i] == scale && sums[i] == Int32(sum) && scaled[i] == scale * Float(sum))
             }

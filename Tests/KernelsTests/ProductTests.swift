@@ -1,6 +1,7 @@
 import Core
-import Kernels
 import Testing
+
+@testable import Kernels
 
 /// A product's activations, outputs and calls, as the tests want them.
 private struct Trial {
@@ -20,8 +21,9 @@ private struct Trial {
     /// Every instruction set that this machine runs is tried, and all must have the same bits.
     func run(
         _ w: PanelMatrix, tree: ColumnTree, bias: [Float]? = nil, panels: [Range<Int>]? = nil,
-        tokens: [Range<Int>]? = nil
+        tokens: [Range<Int>]? = nil, isPlain: Bool = false
     ) -> [[UInt32]] {
+        if isPlain { return run(w, tree: tree, bias: bias, panels: panels, tokens: tokens, instructions: nil) }
         let found = InstructionSet.available.map { instructions in
             run(w, tree: tree, bias: bias, panels: panels, tokens: tokens, instructions: instructions)
         }
@@ -29,9 +31,10 @@ private struct Trial {
         return found[0]
     }
 
+    /// With no instruction set by the plain loops, for one leaf.
     private func run(
         _ w: PanelMatrix, tree: ColumnTree, bias: [Float]?, panels: [Range<Int>]?, tokens: [Range<Int>]?,
-        instructions: InstructionSet
+        instructions: InstructionSet?
     ) -> [[UInt32]] {
         let outputStride = w.rows + 5
         var flat = [Float](repeating: .nan, count: x.count * stride)
@@ -60,6 +63,7 @@ private struct Trial {
                         base, stride: stride, tokens: x.count, columns: columns, blocks: b..<b + 1, into: a)
                 }
             }
+            guard let instructions else { return plainLoops(w, a, into: outputs[0], outputStride: outputStride) }
             for some in tokens ?? [0..<x.count] {
                 for few in panels ?? [0..<w.panelCount] {
                     product(
@@ -69,6 +73,24 @@ private struct Trial {
             }
         }
         return outputs.map { p in (0..<x.count * outputStride).map { p[$0].bitPattern } }
+    }
+
+    /// All columns as one leaf, of whole panels.
+    private func plainLoops(
+        _ w: PanelMatrix, _ a: Activations, into output: UnsafeMutablePointer<Float>, outputStride: Int
+    ) {
+        for panel in 0..<w.panelCount {
+            var cells = [Float](repeating: 0, count: 16 * x.count)
+            if w.type.isInteger {
+                plainIntegerLeaf(w, panel: panel, a, tokens: 0..<x.count, blocks: 0..<a.blocks, into: &cells)
+            } else {
+                plainFloatLeaf(
+                    w, panels: panel..<panel + 1, a, tokens: 0..<x.count, columns: 0..<columns, into: &cells)
+            }
+            for t in x.indices {
+                for row in 0..<16 { output[t * outputStride + panel * 16 + row] = cells[16 * t + row] }
+            }
+        }
     }
 
     /// What `run` must give.
@@ -93,7 +115,7 @@ private let mark: Float = 12345.678
 @Suite struct ProductTests {
     @Test("a product has the twin's bits, for every type, row count and column count", arguments: StoredFormat.allCases)
     func shapes(format: StoredFormat) {
-        for (rows, columns) in [(1, 32), (15, 64), (16, 176), (17, 176), (40, 64), (100, 33)] {
+        for (rows, columns) in [(1, 32), (15, 64), (16, 176), (17, 176), (40, 64), (100, 33), (18, 544)] {
             let w = StoredMatrix(format, rows: rows, columns: columns, seed: UInt64(rows * columns))
             for tokens in [1, 2, 5] {
                 let trial = Trial(tokens: tokens, columns: columns, seed: UInt64(tokens))
@@ -176,22 +198,56 @@ private let mark: Float = 12345.678
         }
     }
 
+    @Test(
+        "columns that begin within a superblock have the bits they have among all", arguments: [32, 96, 256, 288, 480])
+    func skippedBlocks(from: Int) {
+        for format in StoredFormat.allCases {
+            let columns = 800
+            let w = StoredMatrix(format, rows: 17, columns: columns, seed: 21)
+            for tokens in [1, 6] {
+                let trial = Trial(tokens: tokens, columns: columns, seed: 22)
+                let middle = from + 160
+                let whole = w.withPanels(format.weightType) {
+                    trial.run($0, tree: ColumnTree(roots: [[from..<middle], [middle..<columns]]))
+                }
+                let part = w.withPanels(format.weightType, from: from) {
+                    trial.dropping(from).run(
+                        $0, tree: ColumnTree(roots: [[0..<160], [160..<columns - from]]))
+                }
+                #expect(part == whole, "\(format), \(tokens) tokens")
+            }
+        }
+    }
+
+    @Test("the plain loops of other processors have the tiles' bits", arguments: StoredFormat.allCases)
+    func plainLoops(format: StoredFormat) {
+        let w = StoredMatrix(format, rows: 32, columns: 416, seed: 31)
+        let trial = Trial(tokens: 3, columns: 320, seed: 32)
+        let tree = ColumnTree.whole(320)
+        w.withPanels(format.weightType, from: 96) { panels in
+            #expect(trial.run(panels, tree: tree, isPlain: true) == trial.run(panels, tree: tree))
+        }
+    }
+
     @Test("the largest quants neither overflow nor saturate")
     func extremes() {
         for (format, byte) in [
-            (StoredFormat.q8_0, UInt8(0x80)), (.q8_0, 0x7f), (.q4_0, 0xff), (.q4_0, 0), (.q4_1, 0xff),
+            (StoredFormat.q8_0, UInt8(0x80)), (.q8_0, 0x7f), (.q4_0, 0xff), (.q4_0, 0), (.q4_1, 0xff), (.q5_0, 0xff),
+            (.q5_0, 0), (.q5_1, 0xff), (.q4_k, 0xff), (.q5_k, 0xff), (.q6_k, 0xff), (.q6_k, 0), (.q6_k, 0x80),
         ] {
-            var w = StoredMatrix(format, rows: 16, columns: 64, seed: 1)
-            for row in 0..<16 {
-                for b in 0..<2 {
-                    let block = 1 + row * w.rowBytes + b * format.bytesPer32
-                    for i in (format == .q4_1 ? 4 : 2)..<format.bytesPer32 { w.bytes[block + i] = byte }
-                }
+            var w = StoredMatrix(format, rows: 16, columns: 256, seed: 1)
+            for start in stride(from: 1, to: w.bytes.count, by: format.blockBytes) {
+                var block = [UInt8](repeating: byte, count: format.blockBytes)
+                // The greatest small scales of Q6_K go with the greatest quants, and with the least.
+                if format == .q6_k { block.replaceSubrange(192..<208, with: repeatElement(0x80, count: 16)) }
+                StoredMatrix.put(0.01, in: &block, at: format.scaleAt)
+                if let at = format.minimumAt { StoredMatrix.put(0.5, in: &block, at: at) }
+                w.bytes.replaceSubrange(start..<start + block.count, with: block)
             }
             for sign in [Float(1), -1] {
                 for tokens in [1, 5] {
-                    let trial = Trial(constant: sign * 0.7, tokens: tokens, columns: 64)
-                    let tree = ColumnTree.whole(64)
+                    let trial = Trial(constant: sign * 0.7, tokens: tokens, columns: 256)
+                    let tree = ColumnTree.whole(256)
                     w.withPanels(format.weightType) { panels in
                         #expect(trial.run(panels, tree: tree) == trial.twin(w, tree: tree))
                     }
@@ -202,6 +258,15 @@ private let mark: Float = 12345.678
 }
 
 extension Trial {
+    /// The same without the first columns.
+    fileprivate func dropping(_ count: Int) -> Trial { Trial(x: x.map { Array($0.dropFirst(count)) }) }
+
+    private init(x: [[Float]]) {
+        self.x = x
+        columns = x.first?.count ?? 0
+        stride = columns + 3
+    }
+
     /// Rows of one number.
     fileprivate init(constant: Float, tokens: Int, columns: Int) {
         x = Array(repeating: Array(repeating: constant, count: columns), count: tokens)

@@ -12,6 +12,8 @@ struct AccountTests {
         var tokens: [TokenID]
         var total: Int
         var computed = 0
+        /// Tokens whose pages are made, guesses that were wrong included.
+        var made = 0
         var isRunning = false
     }
 
@@ -48,6 +50,7 @@ struct AccountTests {
             for admission in admitted {
                 live[admission.sequence]?.isRunning = true
                 live[admission.sequence]?.computed = admission.cached
+                live[admission.sequence]?.made = admission.cached
             }
         }
 
@@ -103,8 +106,19 @@ struct AccountTests {
                 router.append(token, to: sequence)
             }
             let count = Int.random(in: 1...max(1, min(left, 300)), using: &random)
-            for pool in pools { try pool.extend(sequence, start: entry.computed, count: count) }
+            // Behind a token that was drawn come guesses: some right, the others as if they had never been.
+            let room = left == 0 ? entry.total - entry.tokens.count : 0
+            let guesses = Int.random(in: 0...min(room, 15), using: &random)
+            for pool in pools {
+                try pool.extend(sequence, start: entry.computed, count: count + guesses, guessed: guesses)
+            }
+            entry.made = max(entry.made, entry.computed + count + guesses)
             entry.computed += count
+            for _ in 0..<Int.random(in: 0...guesses, using: &random) {
+                entry.tokens.append(1)
+                entry.computed += 1
+                router.append(1, to: sequence)
+            }
             live[sequence] = entry
             router.computed(sequence, tokens: entry.computed)
         }
@@ -121,7 +135,7 @@ struct AccountTests {
                 let share = shares[index]
                 // Pages that are reserved and not yet made.
                 let open = live.filter { $1.isRunning }.reduce(0) { sum, entry in
-                    let made = Slots.pages(for: entry.value.computed)
+                    let made = Slots.pages(for: entry.value.made)
                     return sum + share.pages(in: made..<max(made, Slots.pages(for: entry.value.total)))
                 }
                 #expect(router.usedPages[index] == pool.used + open, "place \(index)")
@@ -134,7 +148,7 @@ struct AccountTests {
     }
 
     @Test(
-        "submit, compute, fork, cancel, evict and lose workers, thousands of times: the pools hold what the router counts",
+        "submit, compute, guess, fork, cancel, evict and lose workers, thousands of times: the pools hold what the router counts",
         arguments: 1...4)
     func thousands(seed: UInt64) throws {
         var world = try World(seed: seed)

@@ -28,7 +28,7 @@ struct SchedulerTests {
             try scheduler.finished(2, results: [drawn(1, 9)])
                 == [.computed(id(1), tokens: 6), .prefilled(id(1), tokens: 6, of: 6), .drawn(drawn(1, 9))])
         #expect(scheduler.next() == nil)
-        scheduler.proceed(id(1), with: 9)
+        scheduler.proceed(id(1), with: [9])
         let third = try #require(scheduler.next() as Step?)
         #expect(third.segments == [Segment(sequence: id(1), start: 6, tokens: [9], output: .sample(greedy))])
         #expect(
@@ -67,7 +67,7 @@ struct SchedulerTests {
         scheduler.add(id(1), prompt: [5], purpose: .generate(greedy))
         _ = scheduler.next()
         _ = try scheduler.finished(1, results: [drawn(1, 3)])
-        scheduler.proceed(id(1), with: 3)
+        scheduler.proceed(id(1), with: [3])
         scheduler.add(id(2), prompt: prompt(1000), purpose: .generate(greedy))
         let step = try #require(scheduler.next() as Step?)
         #expect(step.segments.map(\.sequence) == [id(1), id(2)])
@@ -91,7 +91,7 @@ struct SchedulerTests {
         scheduler.add(id(2), prompt: [1], purpose: .generate(greedy))
         let first = try #require(scheduler.next() as Step?)
         _ = try scheduler.finished(first.number, results: [drawn(2, 3)], took: .milliseconds(1))
-        scheduler.proceed(id(2), with: 3)
+        scheduler.proceed(id(2), with: [3])
         let shared = try #require(scheduler.next() as Step?)
         #expect(shared.segments.first?.tokens.count == 1 && shared.segments.count == 2)
         _ = try scheduler.finished(shared.number, results: [drawn(2, 3)], took: .milliseconds(200))
@@ -114,7 +114,7 @@ struct SchedulerTests {
         for n in 1...4 { scheduler.add(id(UInt64(n)), prompt: [1], purpose: .generate(greedy)) }
         _ = scheduler.next()
         _ = try scheduler.finished(1, results: (1...4).map { drawn($0, 2) })
-        for n in 1...4 { scheduler.proceed(id(UInt64(n)), with: 2) }
+        for n in 1...4 { scheduler.proceed(id(UInt64(n)), with: [2]) }
         #expect(scheduler.next()?.segments.map(\.sequence) == [id(1), id(2)])
         #expect(scheduler.next()?.segments.map(\.sequence) == [id(3), id(4)])
     }
@@ -163,8 +163,8 @@ struct SchedulerTests {
         let step = try #require(scheduler.next() as Step?)
         #expect(step.segments.map(\.attention) == [.sparse, .exact])
         _ = try scheduler.finished(1, results: [drawn(1, 2), drawn(2, 2)])
-        scheduler.proceed(id(1), with: 2)
-        scheduler.proceed(id(2), with: 2)
+        scheduler.proceed(id(1), with: [2])
+        scheduler.proceed(id(2), with: [2])
         #expect(scheduler.next()?.segments.map(\.attention) == [.sparse, .exact])
     }
 
@@ -177,7 +177,7 @@ struct SchedulerTests {
         first.past = Past(prompt: [5, 7], generated: [9, 9])
         #expect(scheduler.next()?.segments.map(\.output) == [.sample(first)])
         _ = try scheduler.finished(1, results: [drawn(1, 2)])
-        scheduler.proceed(id(1), with: 2)
+        scheduler.proceed(id(1), with: [2])
         #expect(scheduler.next()?.segments.map(\.output) == [.sample(drawing)])
     }
 
@@ -212,6 +212,36 @@ struct SchedulerTests {
             let result = SegmentResult(sequence: id(1), drawn: nil, embedding: [1, 2])
             #expect(try scheduler.finished(2, results: [result]).last == .embedded(id(1), [1, 2]))
         }
+    }
+
+    @Test("what stood behind the same tokens before is guessed, and wrong guesses are as if they had never been sent")
+    func guesses() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 64), epoch: 1)
+        scheduler.add(
+            id(1), prompt: [1, 2, 3, 4, 5, 6, 9, 1, 2], purpose: .generate(greedy), total: 15, speculates: true)
+        _ = scheduler.next()
+        _ = try scheduler.finished(1, results: [drawn(1, 3)])
+        scheduler.proceed(id(1), with: [3])
+        let step = try #require(scheduler.next() as Step?)
+        #expect(
+            step.segments == [
+                Segment(sequence: id(1), start: 9, tokens: [3, 4, 5], output: .sample(greedy), guesses: 2)
+            ])
+        // The first guess was right, the second was not.
+        var result = drawn(1, 4)
+        result.more = [ScoredToken(TokenLogprob(token: 2, logprob: 0))]
+        #expect(try scheduler.finished(2, results: [result]) == [.computed(id(1), tokens: 11), .drawn(result)])
+        scheduler.proceed(id(1), with: [4, 2])
+        #expect(scheduler.computed(id(1)) == 11)
+        #expect(scheduler.next()?.segments.map(\.start) == [11])
+        result = drawn(1, 3)
+        _ = try scheduler.finished(3, results: [result])
+        scheduler.proceed(id(1), with: [3])
+        // 12 tokens are computed, the 13th stands here, and of the two that may follow one is not worth a guess.
+        #expect(scheduler.next()?.segments.map(\.guesses) == [1])
+        result.more = [ScoredToken](repeating: ScoredToken(TokenLogprob(token: 2, logprob: 0)), count: 2)
+        let wrong = result
+        #expect(throws: Problem.self) { try scheduler.finished(4, results: [wrong]) }
     }
 
     @Test("a step without the result it was asked for is a failure")

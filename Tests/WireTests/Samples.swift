@@ -42,10 +42,10 @@ enum Samples {
                     SegmentResult(sequence: SequenceID(1), drawn: top[0], top: top),
                     SegmentResult(sequence: SequenceID(2), drawn: nil, logits: [1.5, -2, .infinity]),
                     SegmentResult(sequence: SequenceID(.max), drawn: nil, logits: [0]),
-                    SegmentResult(sequence: SequenceID(3), drawn: top[0], scored: scored),
+                    SegmentResult(sequence: SequenceID(3), drawn: top[0], more: scored, scored: scored),
                     SegmentResult(sequence: SequenceID(4), drawn: nil, scored: [ScoredToken(top[0])]),
                     SegmentResult(sequence: SequenceID(5), drawn: nil, embedding: [1, -0.5]),
-                ], computeMicroseconds: 1234, waitMicroseconds: 56)),
+                ], computeMicroseconds: 1234, waitMicroseconds: 56, inputWaitMicroseconds: 7)),
         .workerHeartbeat(
             WorkerHeartbeat(
                 epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, kvSpilled: 4, stepsDone: 17, bytesSent: .max,
@@ -99,10 +99,12 @@ enum Samples {
                         sequence: SequenceID(6), start: 3, tokens: [4, 5], output: .sample(Drawing(past: Past())),
                         scoring: Segment.Scoring(targets: [5], alternatives: 4)),
                     Segment(sequence: SequenceID(9), start: 3, tokens: [4], output: .sample(masked)),
+                    Segment(
+                        sequence: SequenceID(9), start: 3, tokens: [4, 5, 5], output: .sample(Drawing()), guesses: 2),
                     Segment(sequence: SequenceID(7), start: 0, tokens: [4], output: .embed(.mean, goesOn: true)),
                     Segment(sequence: SequenceID(8), start: 0, tokens: [4], output: .embed(.last, goesOn: false)),
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
-                ])),
+                ], requests: [SequenceID(1): "req-1", SequenceID(2): "r"])),
         .step(Step(number: 6, epoch: 7, segments: [])),
         .piece(request: 3, .success(Piece(rows: 2, rowBytes: 3, bytes: [1, 2, 3, 4, 5, 6]))),
         .piece(request: 3, .success(Piece(rows: 0, rowBytes: 3, bytes: []))),
@@ -137,14 +139,14 @@ enum Samples {
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
                     reusesPrefix: false, attention: .sparse, stopTokenIDs: [7, 9], minTokens: 12, promptLogprobs: 0,
-                    embedding: .last, grammar: grammar),
-                endsWithClient: true, owner: "k7", tag: "batch_1/17")),
+                    embedding: .last, grammar: grammar, speculates: false),
+                endsWithClient: true, owner: "k7", tag: "batch_1/17", requestID: "req-1")),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
         .status(request: .max), .scale(request: 8, Layout(stages: 2, ranks: 3)), .scale(request: 9, nil),
         .drain(request: 10, WorkerID("ada")), .keys(request: 11), .keep(request: 12, record),
         .record(request: 13, record.name, withData: true), .records(request: 14, Record.Name("file", "file-")),
-        .forget(request: 15, record.name),
+        .forget(request: 15, record.name), .steps(request: 16),
     ]
 
     /// Every notation.
@@ -207,7 +209,22 @@ enum Samples {
                     ClusterStatus.Member(
                         worker: WorkerID("b"), state: "spare", stage: nil, rank: nil, layers: nil, leaves: nil,
                         memory: 0, weightBytes: 0, threads: 1, activity: ""),
-                ], queuedJobs: 1, runningJobs: 2, steps: 3)),
+                ], queuedJobs: 1, runningJobs: 2, steps: 3,
+                totals: ClusterTotals(
+                    promptTokens: 9, cachedTokens: 4, lookedUpTokens: 8, generatedTokens: 7, accepted: 6,
+                    ended: [.stop: 1, .length: 2, .cancelled: 3, .error: 4]))),
+        .stepsAre(
+            request: 10,
+            [
+                StepRecord(
+                    epoch: 7, number: 3, sent: .seconds(2), done: .milliseconds(2100), promptTokens: 512, decodes: 2,
+                    parts: [
+                        StepRecord.Part(
+                            worker: WorkerID("ada"), stage: 1, rank: 2, end: .milliseconds(2099),
+                            inputWait: .microseconds(1), rankWait: .microseconds(2), compute: .microseconds(3))
+                    ]),
+                StepRecord(epoch: 7, number: 4, sent: .seconds(3), promptTokens: 0, decodes: 0),
+            ]), .stepsAre(request: 11, []),
         .statusIs(
             request: 9,
             ClusterStatus(

@@ -45,6 +45,7 @@ typedef struct Wire__Scoring Wire__Scoring;
 typedef struct Wire__Mask Wire__Mask;
 typedef struct Wire__Segment Wire__Segment;
 typedef struct Wire__Step Wire__Step;
+typedef struct Wire__SequenceRequest Wire__SequenceRequest;
 typedef struct Wire__PageRun Wire__PageRun;
 typedef struct Wire__KvOpen Wire__KvOpen;
 typedef struct Wire__KvStore Wire__KvStore;
@@ -71,6 +72,10 @@ typedef struct Wire__JobList Wire__JobList;
 typedef struct Wire__Member Wire__Member;
 typedef struct Wire__KvUse Wire__KvUse;
 typedef struct Wire__ClusterStatus Wire__ClusterStatus;
+typedef struct Wire__Totals Wire__Totals;
+typedef struct Wire__StepRecords Wire__StepRecords;
+typedef struct Wire__StepRecord Wire__StepRecord;
+typedef struct Wire__StepPart Wire__StepPart;
 typedef struct Wire__ApiKey Wire__ApiKey;
 typedef struct Wire__KeyList Wire__KeyList;
 typedef struct Wire__Record Wire__Record;
@@ -208,6 +213,7 @@ typedef enum {
   WIRE__ENVELOPE__BODY_STATUS = 57,
   WIRE__ENVELOPE__BODY_SCALE = 58,
   WIRE__ENVELOPE__BODY_DRAIN = 59,
+  WIRE__ENVELOPE__BODY_STEPS = 64,
   WIRE__ENVELOPE__BODY_KEYS = 100,
   WIRE__ENVELOPE__BODY_KEEP = 101,
   WIRE__ENVELOPE__BODY_RECORD = 102,
@@ -222,6 +228,7 @@ typedef enum {
   WIRE__ENVELOPE__BODY_JOB_LIST = 76,
   WIRE__ENVELOPE__BODY_JOB_IS = 77,
   WIRE__ENVELOPE__BODY_STATUS_IS = 78,
+  WIRE__ENVELOPE__BODY_STEPS_ARE = 84,
   WIRE__ENVELOPE__BODY_KEYS_ARE = 110,
   WIRE__ENVELOPE__BODY_RECORDS_ARE = 111
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__ENVELOPE__BODY__CASE)
@@ -275,6 +282,7 @@ struct  Wire__Envelope
     Wire__Nothing *status;
     Wire__Layout *scale;
     Wire__Drain *drain;
+    Wire__Nothing *steps;
     Wire__Nothing *keys;
     Wire__Record *keep;
     Wire__RecordName *record;
@@ -292,6 +300,7 @@ struct  Wire__Envelope
     Wire__JobList *job_list;
     Wire__JobState *job_is;
     Wire__ClusterStatus *status_is;
+    Wire__StepRecords *steps_are;
     Wire__KeyList *keys_are;
     Wire__RecordList *records_are;
   };
@@ -469,10 +478,14 @@ struct  Wire__SegmentResult
   Wire__Blob *logits;
   Wire__Scores *scored;
   Wire__Blob *hidden;
+  /*
+   * What was drawn behind each guess that was right.
+   */
+  Wire__Scores *more;
 };
 #define WIRE__SEGMENT_RESULT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment_result__descriptor) \
-    , 0, NULL, 0,NULL, NULL, NULL, NULL }
+    , 0, NULL, 0,NULL, NULL, NULL, NULL, NULL }
 
 
 struct  Wire__StepDone
@@ -484,10 +497,14 @@ struct  Wire__StepDone
   Wire__SegmentResult **results;
   uint64_t compute_microseconds;
   uint64_t wait_microseconds;
+  /*
+   * Of that, waiting for the stage before.
+   */
+  uint64_t input_wait_microseconds;
 };
 #define WIRE__STEP_DONE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__step_done__descriptor) \
-    , 0, 0, 0,NULL, 0, 0 }
+    , 0, 0, 0,NULL, 0, 0, 0 }
 
 
 struct  Wire__WorkerHeartbeat
@@ -768,6 +785,10 @@ struct  Wire__Segment
    */
   protobuf_c_boolean embedding_goes_on;
   /*
+   * How many of the last tokens are guesses.
+   */
+  uint64_t guesses;
+  /*
    * Which tokens may be drawn at positions from `masked_from` on.
    */
   size_t n_masks;
@@ -776,7 +797,7 @@ struct  Wire__Segment
 };
 #define WIRE__SEGMENT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__segment__descriptor) \
-    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL, 0 }
+    , 0, 0, 0, WIRE__OUTPUT__OUTPUT_UNSPECIFIED, NULL, 0, 0, 0,NULL, 0, NULL, NULL, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0, 0,NULL, 0 }
 
 
 struct  Wire__Step
@@ -795,10 +816,26 @@ struct  Wire__Step
    */
   size_t n_changes;
   Wire__KvChange **changes;
+  /*
+   * Of sequences that the step opens, the requests that they answer: for log lines.
+   */
+  size_t n_requests;
+  Wire__SequenceRequest **requests;
 };
 #define WIRE__STEP__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__step__descriptor) \
-    , 0, 0, 0,NULL, NULL, 0,NULL }
+    , 0, 0, 0,NULL, NULL, 0,NULL, 0,NULL }
+
+
+struct  Wire__SequenceRequest
+{
+  ProtobufCMessage base;
+  uint64_t sequence;
+  char *request;
+};
+#define WIRE__SEQUENCE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__sequence_request__descriptor) \
+    , 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -982,6 +1019,10 @@ struct  Wire__GenerationOptions
    */
   Wire__Embedding embedding;
   /*
+   * Whether no tokens are guessed.
+   */
+  protobuf_c_boolean computes_singly;
+  /*
    * What the answer must look like; none: anything.
    */
   size_t n_grammar;
@@ -989,7 +1030,7 @@ struct  Wire__GenerationOptions
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0,NULL }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL }
 
 
 /*
@@ -1017,6 +1058,10 @@ struct  Wire__JobRequest
   Wire__GenerationOptions *options;
   protobuf_c_boolean ends_with_client;
   /*
+   * What the client's request is called in log lines.
+   */
+  char *request_id;
+  /*
    * The API key's id, or nothing.
    */
   char *owner;
@@ -1027,7 +1072,7 @@ struct  Wire__JobRequest
 };
 #define WIRE__JOB_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_request__descriptor) \
-    , NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+    , NULL, NULL, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 struct  Wire__Usage
@@ -1275,10 +1320,83 @@ struct  Wire__ClusterStatus
   uint64_t running_jobs;
   uint64_t steps;
   Wire__Layout *next_layout;
+  Wire__Totals *totals;
 };
 #define WIRE__CLUSTER_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__cluster_status__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL, 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0, NULL, NULL }
+
+
+/*
+ * Since the coordinator started.
+ */
+struct  Wire__Totals
+{
+  ProtobufCMessage base;
+  uint64_t prompt_tokens;
+  uint64_t cached_tokens;
+  uint64_t looked_up_tokens;
+  uint64_t generated_tokens;
+  uint64_t accepted;
+  /*
+   * Jobs that ended, by how.
+   */
+  uint64_t stopped;
+  uint64_t at_length;
+  uint64_t cancelled;
+  uint64_t failed;
+};
+#define WIRE__TOTALS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__totals__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+
+/*
+ * Times are counted from the coordinator's start.
+ */
+struct  Wire__StepRecords
+{
+  ProtobufCMessage base;
+  size_t n_steps;
+  Wire__StepRecord **steps;
+};
+#define WIRE__STEP_RECORDS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__step_records__descriptor) \
+    , 0,NULL }
+
+
+struct  Wire__StepRecord
+{
+  ProtobufCMessage base;
+  uint32_t epoch;
+  uint64_t number;
+  uint64_t sent_microseconds;
+  protobuf_c_boolean is_done;
+  uint64_t done_microseconds;
+  uint64_t prompt_tokens;
+  uint64_t decodes;
+  size_t n_parts;
+  Wire__StepPart **parts;
+};
+#define WIRE__STEP_RECORD__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__step_record__descriptor) \
+    , 0, 0, 0, 0, 0, 0, 0, 0,NULL }
+
+
+struct  Wire__StepPart
+{
+  ProtobufCMessage base;
+  char *worker;
+  uint32_t stage;
+  uint32_t rank;
+  uint64_t end_microseconds;
+  uint64_t input_wait_microseconds;
+  uint64_t rank_wait_microseconds;
+  uint64_t compute_microseconds;
+};
+#define WIRE__STEP_PART__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__step_part__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0 }
 
 
 /*
@@ -1935,6 +2053,25 @@ Wire__Step *
 void   wire__step__free_unpacked
                      (Wire__Step *message,
                       ProtobufCAllocator *allocator);
+/* Wire__SequenceRequest methods */
+void   wire__sequence_request__init
+                     (Wire__SequenceRequest         *message);
+size_t wire__sequence_request__get_packed_size
+                     (const Wire__SequenceRequest   *message);
+size_t wire__sequence_request__pack
+                     (const Wire__SequenceRequest   *message,
+                      uint8_t             *out);
+size_t wire__sequence_request__pack_to_buffer
+                     (const Wire__SequenceRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__SequenceRequest *
+       wire__sequence_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__sequence_request__free_unpacked
+                     (Wire__SequenceRequest *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__PageRun methods */
 void   wire__page_run__init
                      (Wire__PageRun         *message);
@@ -2429,6 +2566,82 @@ Wire__ClusterStatus *
 void   wire__cluster_status__free_unpacked
                      (Wire__ClusterStatus *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Totals methods */
+void   wire__totals__init
+                     (Wire__Totals         *message);
+size_t wire__totals__get_packed_size
+                     (const Wire__Totals   *message);
+size_t wire__totals__pack
+                     (const Wire__Totals   *message,
+                      uint8_t             *out);
+size_t wire__totals__pack_to_buffer
+                     (const Wire__Totals   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Totals *
+       wire__totals__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__totals__free_unpacked
+                     (Wire__Totals *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__StepRecords methods */
+void   wire__step_records__init
+                     (Wire__StepRecords         *message);
+size_t wire__step_records__get_packed_size
+                     (const Wire__StepRecords   *message);
+size_t wire__step_records__pack
+                     (const Wire__StepRecords   *message,
+                      uint8_t             *out);
+size_t wire__step_records__pack_to_buffer
+                     (const Wire__StepRecords   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__StepRecords *
+       wire__step_records__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__step_records__free_unpacked
+                     (Wire__StepRecords *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__StepRecord methods */
+void   wire__step_record__init
+                     (Wire__StepRecord         *message);
+size_t wire__step_record__get_packed_size
+                     (const Wire__StepRecord   *message);
+size_t wire__step_record__pack
+                     (const Wire__StepRecord   *message,
+                      uint8_t             *out);
+size_t wire__step_record__pack_to_buffer
+                     (const Wire__StepRecord   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__StepRecord *
+       wire__step_record__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__step_record__free_unpacked
+                     (Wire__StepRecord *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__StepPart methods */
+void   wire__step_part__init
+                     (Wire__StepPart         *message);
+size_t wire__step_part__get_packed_size
+                     (const Wire__StepPart   *message);
+size_t wire__step_part__pack
+                     (const Wire__StepPart   *message,
+                      uint8_t             *out);
+size_t wire__step_part__pack_to_buffer
+                     (const Wire__StepPart   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__StepPart *
+       wire__step_part__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__step_part__free_unpacked
+                     (Wire__StepPart *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__ApiKey methods */
 void   wire__api_key__init
                      (Wire__ApiKey         *message);
@@ -2616,6 +2829,9 @@ typedef void (*Wire__Segment_Closure)
 typedef void (*Wire__Step_Closure)
                  (const Wire__Step *message,
                   void *closure_data);
+typedef void (*Wire__SequenceRequest_Closure)
+                 (const Wire__SequenceRequest *message,
+                  void *closure_data);
 typedef void (*Wire__PageRun_Closure)
                  (const Wire__PageRun *message,
                   void *closure_data);
@@ -2694,6 +2910,18 @@ typedef void (*Wire__KvUse_Closure)
 typedef void (*Wire__ClusterStatus_Closure)
                  (const Wire__ClusterStatus *message,
                   void *closure_data);
+typedef void (*Wire__Totals_Closure)
+                 (const Wire__Totals *message,
+                  void *closure_data);
+typedef void (*Wire__StepRecords_Closure)
+                 (const Wire__StepRecords *message,
+                  void *closure_data);
+typedef void (*Wire__StepRecord_Closure)
+                 (const Wire__StepRecord *message,
+                  void *closure_data);
+typedef void (*Wire__StepPart_Closure)
+                 (const Wire__StepPart *message,
+                  void *closure_data);
 typedef void (*Wire__ApiKey_Closure)
                  (const Wire__ApiKey *message,
                   void *closure_data);
@@ -2754,6 +2982,7 @@ extern const ProtobufCMessageDescriptor wire__scoring__descriptor;
 extern const ProtobufCMessageDescriptor wire__mask__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment__descriptor;
 extern const ProtobufCMessageDescriptor wire__step__descriptor;
+extern const ProtobufCMessageDescriptor wire__sequence_request__descriptor;
 extern const ProtobufCMessageDescriptor wire__page_run__descriptor;
 extern const ProtobufCMessageDescriptor wire__kv_open__descriptor;
 extern const ProtobufCMessageDescriptor wire__kv_store__descriptor;
@@ -2780,6 +3009,10 @@ extern const ProtobufCMessageDescriptor wire__job_list__descriptor;
 extern const ProtobufCMessageDescriptor wire__member__descriptor;
 extern const ProtobufCMessageDescriptor wire__kv_use__descriptor;
 extern const ProtobufCMessageDescriptor wire__cluster_status__descriptor;
+extern const ProtobufCMessageDescriptor wire__totals__descriptor;
+extern const ProtobufCMessageDescriptor wire__step_records__descriptor;
+extern const ProtobufCMessageDescriptor wire__step_record__descriptor;
+extern const ProtobufCMessageDescriptor wire__step_part__descriptor;
 extern const ProtobufCMessageDescriptor wire__api_key__descriptor;
 extern const ProtobufCMessageDescriptor wire__key_list__descriptor;
 extern const ProtobufCMessageDescriptor wire__record__descriptor;

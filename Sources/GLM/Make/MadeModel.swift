@@ -80,10 +80,9 @@ struct MadeModel {
     func begin(folder: String, type: WeightType, format: Checkpoint.Format) throws -> TensorFileWriter {
         let stored = try Self.storedType(type, format)
         let infos = tensors.map { tensor in
-            // GGUF files keep vectors in f32.
-            let own = tensor.shape.count == 1 && format == .gguf ? StoredType.f32 : stored
-            return TensorInfo(
-                name: format == .gguf ? Self.ggufName(tensor.name) : tensor.name, type: own, shape: tensor.shape)
+            TensorInfo(
+                name: format == .gguf ? Self.ggufName(tensor.name) : tensor.name,
+                type: storedType(of: tensor.name, tensor.shape, in: format, mostly: stored), shape: tensor.shape)
         }
         let file = format == .gguf ? "model.gguf" : "model.safetensors"
         try Self.prepare(folder, for: file, byteCount: infos.reduce(0) { $0 + ($1.byteCount ?? 0) })
@@ -106,10 +105,44 @@ struct MadeModel {
         case .f16: return .f16
         case .q8 where format == .gguf: return .q8_0
         case .q4 where format == .gguf: return .q4_0
+        case .q5 where format == .gguf: return .q5_0
+        case .q5m where format == .gguf: return .q5_1
+        case .q4k where format == .gguf: return .q4_k
+        case .q5k where format == .gguf: return .q5_k
+        case .q6k where format == .gguf: return .q6_k
         default:
             throw Problem.invalid(
                 "safetensors files hold no \(type.name) weights; use --format gguf, or f32, bf16 or f16")
         }
+    }
+
+    /// How a tensor is stored in a file of mostly one type.
+    ///
+    /// GGUF files keep vectors in f32. Those of Q4_K and Q5_K hold what is most sensitive with more bits, as the usual ones
+    /// (Q4_K_M, Q5_K_M) do: the output matrix, and values and `ffn_down` in half of the layers. Rows that are no blocks of 256
+    /// are stored in the next type of blocks of 32.
+    func storedType(of name: String, _ shape: [Int], in format: Checkpoint.Format, mostly type: StoredType)
+        -> StoredType
+    {
+        if shape.count == 1 && format == .gguf { return .f32 }
+        var own = type
+        if type == .q4_k || type == .q5_k, name.hasPrefix("lm_head") || hasMoreBits(name) { own = .q6_k }
+        if (shape.last ?? 0) % own.blockElements == 0 { return own }
+        return switch own {
+        case .q4_k: .q5_0
+        case .q5_k: .q5_1
+        case .q6_k: .q8_0
+        default: own
+        }
+    }
+
+    /// Values and `ffn_down` of the first and the last eighth of the layers, and of every third between.
+    private func hasMoreBits(_ name: String) -> Bool {
+        guard name.hasSuffix("v_proj.weight") || name.hasSuffix("down_proj.weight"),
+            let layer = Int(name.split(separator: ".")[2])
+        else { return false }
+        let eighth = configuration.layers / 8
+        return layer < eighth || layer >= configuration.layers * 7 / 8 || (layer - eighth) % 3 == 2
     }
 
     /// Makes the folder, and looks for a model that would be mistaken for the new one and for room on the disk.

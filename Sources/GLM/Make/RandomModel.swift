@@ -23,7 +23,7 @@ public struct RandomModel {
 
     private let model: MadeModel
     private let seed: UInt64
-    private let gguf: Bool
+    private let format: Checkpoint.Format
     private let stored: StoredType
     private var pools: [String: [UInt8]] = [:]
 
@@ -42,11 +42,10 @@ public struct RandomModel {
         let format = format ?? (type.isInteger ? .gguf : .safetensors)
         let stored = try MadeModel.storedType(type, format)
         var random = RandomModel(
-            model: made(preset, layers: layers, vocabulary: vocabulary), seed: seed, gguf: format == .gguf,
-            stored: stored)
+            model: made(preset, layers: layers, vocabulary: vocabulary), seed: seed, format: format, stored: stored)
         let writer = try random.model.begin(folder: folder, type: type, format: format)
         let tensors = random.model.tensors
-        let sizes = tensors.map { random.byteCount($0.shape) }
+        let sizes = tensors.map { random.byteCount($0.name, $0.shape) }
         let total = sizes.reduce(0, +)
         var done = 0
         for (number, tensor) in tensors.enumerated() {
@@ -87,9 +86,13 @@ public struct RandomModel {
 
     // MARK: Weights
 
-    private func type(_ shape: [Int]) -> StoredType { gguf && shape.count == 1 ? .f32 : stored }
+    private func type(_ name: String, _ shape: [Int]) -> StoredType {
+        model.storedType(of: name, shape, in: format, mostly: stored)
+    }
 
-    private func byteCount(_ shape: [Int]) -> Int { type(shape).byteCount(elements: shape.reduce(1, *)) ?? 0 }
+    private func byteCount(_ name: String, _ shape: [Int]) -> Int {
+        type(name, shape).byteCount(elements: shape.reduce(1, *)) ?? 0
+    }
 
     /// The mean of a tensor's elements and how far they spread: half the width of a uniform distribution.
     private func distribution(_ name: String, _ shape: [Int]) -> (mean: Float, spread: Float) {
@@ -107,7 +110,7 @@ public struct RandomModel {
     private mutating func write(
         _ name: String, _ shape: [Int], number: Int, to writer: TensorFileWriter, progress: (Int) -> Void
     ) throws {
-        let type = type(shape)
+        let type = type(name, shape)
         let (mean, spread) = distribution(name, shape)
         let count = shape.reduce(1, *)
         var random = SplitMix(seed: seed, stream: UInt64(number))
@@ -120,9 +123,10 @@ public struct RandomModel {
             var own = SplitMix(seed: seed, stream: UInt64(spread.bitPattern) << 32)
             pools[key] = Self.bytes(Self.poolElements, mean, spread, type, &own)
         }
-        let total = byteCount(shape)
-        let blocks = Self.poolElements / StoredEncoding.block
-        let blockBytes = type.byteCount(elements: StoredEncoding.block) ?? 1
+        let total = byteCount(name, shape)
+        let block = max(StoredEncoding.block, type.blockElements)
+        let blocks = Self.poolElements / block
+        let blockBytes = type.byteCount(elements: block) ?? 1
         var done = 0
         try (pools[key] ?? []).withUnsafeBytes { pool in
             while done < total {
@@ -135,7 +139,7 @@ public struct RandomModel {
         }
     }
 
-    /// `count` elements, whole blocks of 32, evenly distributed within `spread` of `mean`, as a file stores them.
+    /// `count` elements, whole blocks, evenly distributed within `spread` of `mean`, as a file stores them.
     static func bytes(count: Int, mean: Float, spread: Float, type: StoredType, seed: UInt64) -> [UInt8] {
         var random = SplitMix(seed: seed, stream: 0)
         return bytes(count, mean, spread, type, &random)

@@ -37,6 +37,9 @@ extension Document {
         Operation(path: "/v1/batches/{id}", method: "GET", summary: "One batch", answer: "Batch"),
         Operation(path: "/v1/batches/{id}/cancel", method: "POST", summary: "Ends a batch", answer: "Batch"),
         Operation(path: "/v1/status", method: "GET", summary: "The cluster as it is now", answer: "Status"),
+        Operation(path: "/metrics", method: "GET", summary: "Prometheus' text", media: ["text/plain"]),
+        Operation(
+            path: "/debug/steps", method: "GET", summary: "The last steps as a Chrome trace", answer: "Any"),
         Operation(
             path: "/v1/cluster/scale", method: "POST", summary: "Another layout, while jobs run", body: "ScaleRequest",
             status: 202, answer: "State"),

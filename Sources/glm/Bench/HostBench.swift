@@ -51,7 +51,7 @@ struct HostBench: AsyncParsableCommand {
         guard min(1024, deepest)...deepest ~= depth else {
             throw Problem.invalid("--depth \(depth): use \(min(1024, deepest)) to \(deepest) with this model")
         }
-        guard let weightType = WeightType(name: type), weightType != .q4m else {
+        guard let weightType = WeightType(name: type), weightType.isRoundedTo else {
             throw Problem.invalid("--type \(type) is unknown; use f32, bf16, f16, q8 or q4")
         }
         let kvTypes = try kvTypes.split(separator: ",").map { try KVType(flag: String($0)) }

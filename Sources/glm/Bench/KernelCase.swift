@@ -29,7 +29,7 @@ struct KernelCase {
             }
         }
         let products = [512, 1].flatMap { tokens in
-            [WeightType.q4, .q8, .f16].map { product(type: $0, size: 4096, tokens: tokens) }
+            [WeightType.q4, .q4k, .q5, .q5k, .q6k, .q8, .f16].map { product(type: $0, size: 4096, tokens: tokens) }
         }
         return attentions + products
     }
@@ -74,14 +74,20 @@ struct KernelCase {
     private static func product(type: WeightType, size: Int, tokens: Int) -> KernelCase {
         let name = "product \(type.name) \(size) x \(size) of \(tokens)"
         return KernelCase(name: name, isInteger: type.isInteger) {
-            let stored = Memory(floats: size * PanelMatrix.panelRows)
+            // Types that nothing is rounded to come as a file has them; any bytes will do that are small numbers in half precision.
+            let format = StoredFormat.allCases.first { $0.weightType == type && !type.isRoundedTo } ?? .f32
+            let rowBytes = size / format.blockColumns * format.blockBytes
+            let stored =
+                format == .f32
+                ? Memory(floats: size * PanelMatrix.panelRows)
+                : Memory(byteCount: rowBytes * PanelMatrix.panelRows, filledWith: 0x2a)
             let panels = Memory(byteCount: PanelMatrix.byteCount(type: type, rows: size, columns: size))
             let w = PanelMatrix(type: type, rows: size, columns: size, base: panels.base)
             let panelBytes = PanelMatrix.panelBytes(type: type, columns: size)
             for panel in 0..<w.panelCount {
                 packPanel(
-                    into: panels.base + panel * panelBytes, type: type, from: stored.base, rowStride: size * 4,
-                    rowCount: PanelMatrix.panelRows, stored: .f32, columns: size)
+                    into: panels.base + panel * panelBytes, type: type, from: stored.base, rowStride: rowBytes,
+                    rowCount: PanelMatrix.panelRows, stored: format, columns: size)
             }
             let input = Memory(floats: size * tokens)
             let blocks = Memory(byteCount: activationBytes(tokens: tokens, columns: size))
@@ -111,9 +117,9 @@ struct KernelCase {
 
         var floats: UnsafeMutablePointer<Float> { base.assumingMemoryBound(to: Float.self) }
 
-        init(byteCount: Int) {
+        init(byteCount: Int, filledWith byte: UInt8 = 0) {
             base = .allocate(byteCount: byteCount, alignment: 64)
-            base.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+            base.initializeMemory(as: UInt8.self, repeating: byte, count: byteCount)
         }
 
         /// Floats of between -2 and 2 that repeat nothing for long.

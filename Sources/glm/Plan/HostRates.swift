@@ -60,7 +60,7 @@ struct HostRates: Encodable, Sendable {
     /// What one thread of a 3 to 4 GHz core with AVX2 and ordinary memory does, in 10^9 a second.
     private static func assumed(_ kind: CodingKeys, _ type: String) -> Double {
         switch kind {
-        case .products: ["q4": 150, "q8": 150][type] ?? 75
+        case .products: ["f32", "bf16", "f16"].contains(type) ? 75 : 150
         case .attention: 70
         case .read: 10
         case .decodeAttention: ["q8": 20, "q4": 15][type] ?? 30

@@ -55,7 +55,7 @@ struct PlanCommand: ParsableCommand {
         }
         guard 1...65_536 ~= chunk else { throw Problem.invalid("--chunk \(chunk): use 1 to 65536") }
         let weightType = try type.map { name in
-            guard let found = WeightType(name: name), found != .q4m else {
+            guard let found = WeightType(name: name), found.isRoundedTo else {
                 throw Problem.invalid("--type \(name) is unknown; use f32, bf16, f16, q8 or q4")
             }
             return found
@@ -100,7 +100,7 @@ struct PlannedCluster {
         self.kvType = kvType
         self.chunk = chunk
         needs = ModelNeeds(description, type: type)
-        let held = try type ?? Self.heldType(description)
+        let held = type ?? Self.heldType(description)
         var assumed: [String] = []
         var offers: [Offer] = []
         var rates: [WorkerID: WorkerRates] = [:]
@@ -136,14 +136,21 @@ struct PlannedCluster {
         return String(repeating: "0", count: max(0, 3 - digits.count)) + digits
     }
 
-    private static func heldType(_ description: ModelDescription) throws -> WeightType {
-        let names = try TensorNames(configuration: description.configuration, tensors: description.tensors)
-        switch description.tensors[names.down(0).tensor]?.type {
+    /// The type that most of the bytes are stored as.
+    private static func heldType(_ description: ModelDescription) -> WeightType {
+        let bytes = Dictionary(grouping: description.tensors.values, by: \.type)
+            .mapValues { $0.reduce(0) { $0 + ($1.byteCount ?? 0) } }
+        switch bytes.max(by: { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) })?.key {
         case .bf16: return .bf16
         case .f16: return .f16
         case .q8_0: return .q8
         case .q4_0: return .q4
         case .q4_1: return .q4m
+        case .q5_0: return .q5
+        case .q5_1: return .q5m
+        case .q4_k: return .q4k
+        case .q5_k: return .q5k
+        case .q6_k: return .q6k
         default: return .f32
         }
     }

@@ -1,0 +1,53 @@
+// The walk over a panel's blocks of integer weights: see `Panels` for what lies where.
+
+/// The blocks of a panel one after another, `B` bits a weight.
+///
+/// `K` says what is beside the quants. 0: a scale for each row, and 2^(B-1) was added to the quants that are less than a byte.
+/// 1: scale and minimum. 2: scale and minimum, small, times the superblock's factors. 3: two small scales, of columns 0..<16
+/// and 16..<32, times the superblock's factor, and 2^(B-1) was added to the quants.
+struct PackedRun<let B: Int, let K: Int> {
+    /// Quants, then scales.
+    private(set) var block: UnsafeRawPointer
+    /// Of the superblock: f16 factors for scales, then for minima.
+    private(set) var factors: UnsafeRawPointer
+    /// Blocks that are left of the superblock.
+    private var left: Int
+
+    /// From a block on; the others where there are superblocks.
+    @inline(__always)
+    init(block: UnsafeRawPointer, factors: UnsafeRawPointer, left: Int) {
+        self.block = block
+        self.factors = factors
+        self.left = left
+    }
+
+    /// Bytes of a block's quants.
+    @inline(__always)
+    static var quantBytes: Int { 64 * B }
+    /// Bytes of a block.
+    @inline(__always)
+    static var blockBytes: Int { 64 * B + (K == 1 ? 64 : 32) }
+    /// Bytes before a superblock's blocks.
+    @inline(__always)
+    static var factorBytes: Int { K == 2 ? 64 : K == 3 ? 32 : 0 }
+    /// Whether something is added besides the product with the scale.
+    @inline(__always)
+    static var hasMinima: Bool { K == 1 || K == 2 }
+
+    /// The block's scales.
+    @inline(__always)
+    var scales: UnsafeRawPointer { block + 64 &* B }
+
+    /// Goes on to the next block.
+    @inline(__always)
+    mutating func advance() {
+        block += Self.blockBytes
+        guard K >= 2 else { return }
+        left &-= 1
+        if left == 0 {
+            factors = block
+            block += Self.factorBytes
+            left = 8
+        }
+    }
+}

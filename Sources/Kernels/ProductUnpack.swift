@@ -1,0 +1,69 @@
+// A packed block as the AVX2 products compute with it: quants as unsigned bytes, scales as floats.
+
+#if arch(x86_64)
+    import _Builtin_intrinsics.intel
+
+    extension PackedRun {
+        /// Unsigned quants of columns 4k..<4k+4 of eight rows, the first or (`half` 1) the last of the block.
+        @inline(__always)
+        static func quants(_ block: UnsafeRawPointer, _ k: Int, half: Int) -> ByteLanes {
+            let two = bytes(block, 64 &* (k / 2) &+ 32 &* half)
+            let low = k & 1 == 0 ? lowNibbles(two) : highNibbles(two)
+            if B == 4 { return low }
+            // What the nibbles lack lies in two bits, or one, for each k.
+            let bits = B &- 4
+            let high = unsafeBitCast(
+                bytes(block, 256 &+ 64 &* (k &* bits / 8) &+ 32 &* half), to: SIMD16<UInt16>.self)
+            let place = 4 &- k &* bits % 8
+            let moved = place > 0 ? high &<< UInt16(place) : high &>> UInt16(0 &- place)
+            let mask = SIMD32<UInt8>(repeating: B == 5 ? 0x10 : 0x30)
+            return low | unsafeBitCast(moved, to: ByteLanes.self) & unsafeBitCast(mask, to: ByteLanes.self)
+        }
+
+        /// What the sums of eight rows are multiplied by.
+        @inline(__always)
+        func scale(half: Int) -> SIMD8<Float> {
+            switch K {
+            case 0, 1: eightHalves(scales, 16 &* half)
+            // Exact: six bits times eleven.
+            case 2: eightBytes(scales, 8 &* half) * eightHalves(factors, 16 &* half)
+            default: eightHalves(factors, 16 &* half)
+            }
+        }
+
+        /// What is added to eight rows for each unit of the activations' sum.
+        @inline(__always)
+        func minima(half: Int) -> SIMD8<Float> {
+            K == 1
+                ? eightHalves(scales, 32 &+ 16 &* half)
+                : eightBytes(scales, 16 &+ 8 &* half) * eightHalves(factors, 32 &+ 16 &* half)
+        }
+
+        /// Of eight rows with two scales each: every scale twice, for pairs of int16; and both times -32, which is what the
+        /// halves' sums of activations are multiplied by, since the quants are 32 too large.
+        @inline(__always)
+        func pairedScales(half: Int) -> (first: ByteLanes, second: ByteLanes, surplus: ByteLanes) {
+            let first = signedBytes(scales, 8 &* half)
+            let second = signedBytes(scales, 16 &+ 8 &* half)
+            let low = SIMD8<Int32>(repeating: 0xffff)
+            let both = first & low | second &<< 16
+            return (
+                unsafeBitCast(first & low | first &<< 16, to: ByteLanes.self),
+                unsafeBitCast(second & low | second &<< 16, to: ByteLanes.self),
+                unsafeBitCast(unsafeBitCast(both, to: SIMD16<Int16>.self) &* -32, to: ByteLanes.self)
+            )
+        }
+    }
+
+    /// Eight unsigned bytes as floats.
+    @inline(__always) private func eightBytes(_ p: UnsafeRawPointer, _ offset: Int) -> SIMD8<Float> {
+        let eight = SIMD2(p.loadUnaligned(fromByteOffset: offset, as: Int64.self), 0)
+        return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight))
+    }
+
+    /// Eight signed bytes.
+    @inline(__always) private func signedBytes(_ p: UnsafeRawPointer, _ offset: Int) -> SIMD8<Int32> {
+        let eight = SIMD2(p.loadUnaligned(fromByteOffset: offset, as: Int64.self), 0)
+        return unsafeBitCast(_mm256_cvtepi8_epi32(eight), to: SIMD8<Int32>.self)
+    }
+#endif

@@ -1,0 +1,130 @@
+import ArgumentParser
+import Core
+import Tokenization
+
+/// `glm chat`: a conversation in the terminal.
+struct Chat: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "chat", abstract: "Talk with the model.",
+        discussion:
+            "Ctrl-C ends an answer, Ctrl-D the conversation; /help shows what else there is. Lines may also come from a pipe."
+    )
+
+    @Option(help: "What the assistant is told before.")
+    var system: String?
+
+    @OptionGroup var sampling: AnswerOptions
+
+    @OptionGroup var gateway: GatewayOptions
+
+    func run() async throws {
+        let client = try gateway.client()
+        let settings = try gateway.settings()
+        let options = try sampling.members(settings)
+        // Says at once when there is nobody to talk to.
+        let models = try await client.json(.GET, "/v1/models")
+        if Terminal.asksInput {
+            let name = models["data"]?.elements?.first?["id"]?.string ?? "the model"
+            Terminal.note("\(name) listens; /help shows the commands, Ctrl-C ends an answer, Ctrl-D the conversation")
+        }
+        var conversation = Talk(system: system ?? settings.string("system"))
+        var editor = LineEditor(history: ChatHistory())
+        while let line = try Terminal.asksInput && Terminal.showsOutput ? editor.read() : readLine() {
+            guard line.contains(where: { !$0.isWhitespace }) else { continue }
+            do {
+                if let command = try ChatCommand(line) {
+                    guard try Self.obey(command, &conversation) else { break }
+                    continue
+                }
+                conversation.ask(line.hasPrefix("//") ? String(line.dropFirst()) : line)
+                try await Self.answer(client, options, &conversation)
+            } catch let problem as Problem where Terminal.asksInput {
+                // The conversation goes on after a problem; the question may be asked again.
+                Terminal.note("error: \(problem.message)")
+            }
+        }
+    }
+
+    /// Does what a command says; false when the conversation is over.
+    private static func obey(_ command: ChatCommand, _ conversation: inout Talk) throws -> Bool {
+        switch command {
+        case .help: Terminal.note(ChatCommand.help)
+        case .clear: conversation.clear()
+        case .quit: return false
+        case .file(let path):
+            let size = try conversation.attach(path)
+            Terminal.note("\(path), \(Terminal.bytes(size)), goes with the next question")
+        case .save(let path):
+            try conversation.save(to: path)
+            Terminal.note("saved to \(path)")
+        case .system(let text): conversation = Talk(system: text)
+        }
+        return true
+    }
+
+    /// Asks the conversation's last question and adds what came of the answer.
+    private static func answer(
+        _ client: GatewayClient, _ options: [JSONValue.Member], _ conversation: inout Talk
+    ) async throws {
+        let turns = conversation.turns
+        let answer = Transcript()
+        do {
+            try await Interrupt.cancelling { try await Self.ask(client, turns, options, into: answer) }
+        } catch is CancellationError {
+            Terminal.note("\n(ended)")
+        } catch {
+            if await !answer.text.isEmpty { Terminal.write("\n") }
+            conversation.takeBack()
+            throw error
+        }
+        conversation.answer(await answer.text)
+    }
+
+    /// Asks for one answer; the gateway ends the job when this task, and so the connection, ends.
+    private static func ask(
+        _ client: GatewayClient, _ history: [JSONValue], _ options: [JSONValue.Member], into answer: Transcript
+    ) async throws {
+        let body = JSONValue.object(
+            [.init("messages", .array(history)), .init("stream", .bool(true))] + options)
+        var isComplete = false
+        try await client.events(.POST, "/v1/chat/completions", body: body) { comment in
+            await answer.read(comment)
+        } react: { data in
+            guard data != "[DONE]" else {
+                isComplete = true
+                return false
+            }
+            let chunk = try client.parse(data)
+            if let error = chunk["error"] { throw client.problem(error) }
+            if let text = chunk["choices"]?.elements?.first?["delta"]?["content"]?.string, !text.isEmpty {
+                await answer.add(text)
+                Terminal.write(text)
+            }
+            return true
+        }
+        try Task.checkCancellation()
+        guard isComplete else { throw Problem.failed("the answer ended before it was complete; ask again") }
+        Terminal.write("\n")
+    }
+
+    /// What was said so far, also when the answer was cut short, and how far the question has been read.
+    private actor Transcript {
+        private(set) var text = ""
+        private var progress = ProgressLine("reading:", unit: "tokens")
+
+        func add(_ piece: String) {
+            progress.clear()
+            text += piece
+        }
+
+        /// A stream's comment: `prefill 512/8192, 300 tokens/s, 25 s left`.
+        func read(_ comment: String) {
+            let words = comment.split { " /,".contains($0) }
+            guard words.count >= 3, words[0] == "prefill", let done = Int(words[1]), let all = Int(words[2]) else {
+                return
+            }
+            let rate = words.count > 3 ? Double(words[3]) : nil
+            progress.show(done, of: all, rate: rate, secondsLeft: words.count > 5 ? Double(words[5]) : nil)
+        }
+    }
+}
