@@ -27,8 +27,11 @@ struct Multipart {
         var places: [Int] = []
         var at = 0
         while let found = Self.find(mark, in: bytes, from: at) {
-            // A mark begins a line; what looks like one within a file does not count.
-            if found == 0 || found >= 2 && bytes[found - 2] == 13 && bytes[found - 1] == 10 { places.append(found) }
+            // A mark is a line of its own; what looks like one within a file does not count.
+            let after = Array(bytes[(found + mark.count)...].prefix(2))
+            let endsLine = after == [13, 10] || after == Array("--".utf8)
+            let beginsLine = found == 0 || found >= 2 && bytes[found - 2] == 13 && bytes[found - 1] == 10
+            if beginsLine, endsLine { places.append(found) }
             at = found + mark.count
         }
         guard let last = places.last, Array(bytes[(last + mark.count)...].prefix(2)) == Array("--".utf8) else {
