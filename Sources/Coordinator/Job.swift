@@ -98,7 +98,7 @@ struct Job {
         for event in earlier {
             switch event {
             case .token(let drawn, _, let top):
-                guard drew(ScoredToken(token: drawn, top: top), now: now) else { return false }
+                guard drew(ScoredToken(drawn, top: top), now: now) else { return false }
             case .scored(let first, let tokens): scored(first: first, tokens)
             case .embedded(let values): embedded(values)
             case .prefilled, .finished, .failed: break

@@ -47,7 +47,7 @@ struct Chat: AsyncParsableCommand {
     /// Does what a command says; false when the conversation is over.
     private static func obey(_ command: ChatCommand, _ conversation: inout Talk) throws -> Bool {
         switch command {
-        case .help: Terminal.note(ChatCommand.help)
+        case .help: Terminal.note(ChatCommand.page)
         case .clear: conversation.clear()
         case .quit: return false
         case .file(let path):

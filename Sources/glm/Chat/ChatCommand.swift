@@ -11,7 +11,7 @@ enum ChatCommand: Equatable {
     case system(String)
 
     /// What `/help` shows.
-    static let help = """
+    static let page = """
         /file PATH    attach a text file to the next question
         /save PATH    write the conversation: Markdown, or the messages when PATH ends with .json
         /system TEXT  tell the assistant something beforehand; begins anew
