@@ -94,6 +94,8 @@ struct RowDraw {
     /// Candidates of each rank when it is not known how many it takes, and at most when it is.
     private static let usualFirst = 64
     private static let mostFirst = 256
+    /// Candidates of each rank, at most, before all are told.
+    private static let mostCandidates = 4096
 
     private func drawableCount(_ rank: Int) -> Int {
         max(0, min(tree.shards[rank].upperBound, drawable) - tree.shards[rank].lowerBound)
@@ -335,7 +337,8 @@ struct RowDraw {
         }
         guard let kept = kept(options) else {
             need = .candidates
-            count *= 8
+            // A distribution so flat that thousands are too few is told whole.
+            count = count < Self.mostCandidates ? count * 8 : tree.size * logitsPerSegment
             return
         }
         let total = kept.reduce(0.0) { $0 + weight($1.logit) }

@@ -73,6 +73,8 @@ enum MessagesRoute {
         let isSingle = try choice?.bool("disable_parallel_tool_use") ?? false
         let wanted: ToolWishes.Choice
         switch try choice?.string("type") {
+        case nil where choice != nil:
+            throw APIError.field("tool_choice.type", "tool_choice.type: missing; expected a string", code: "missing")
         case nil, "auto": wanted = .auto
         case "none": wanted = .none
         case "any": wanted = .required

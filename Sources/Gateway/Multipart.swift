@@ -27,9 +27,11 @@ struct Multipart {
         var places: [Int] = []
         var at = 0
         while let found = Self.find(mark, in: bytes, from: at) {
-            // A mark begins a line; what looks like one within a file does not count.
-            if found == 0 || found >= 2 && bytes[found - 2] == 13 && bytes[found - 1] == 10 { places.append(found) }
             at = found + mark.count
+            // A mark is a line of its own, or the end; what looks like one within a file does not count.
+            let begins = found == 0 || found >= 2 && bytes[found - 2] == 13 && bytes[found - 1] == 10
+            let next = bytes[at...].prefix(2)
+            if begins, next.elementsEqual([13, 10]) || next.elementsEqual([45, 45]) { places.append(found) }
         }
         guard let last = places.last, Array(bytes[(last + mark.count)...].prefix(2)) == Array("--".utf8) else {
             throw Self.torn

@@ -9,10 +9,10 @@ enum JobEntry: Sendable {
     /// Nobody remembers these any more.
     case forgotten([JobID])
 
-    /// Whether somebody waits for it.
+    /// Whether it is to be written at once: a job that is not on the disk is lost with its coordinator, a token is not.
     var isUrgent: Bool {
         switch self {
-        case .accepted(_, let written): written != nil
+        case .accepted: true
         case .happened(_, _, _, let end): end != nil
         case .forgotten: false
         }

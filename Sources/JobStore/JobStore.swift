@@ -62,10 +62,13 @@ public final class JobStore: Sendable {
             return writer
         }
         thread?.join()
+        // What is left is one whole file, where the disk allows it.
+        _ = try? database.pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
         try? database.pool.close()
+        lock.release()
     }
 
-    /// A job was accepted; `written` hears when it is on the disk, or why it cannot be. Without `written` it is on the disk soon.
+    /// A job was accepted; `written` hears when it is on the disk, or why it cannot be. Without `written` nobody waits for that.
     public func accepted(_ job: AcceptedJob, written: (@Sendable (Problem?) -> Void)? = nil) {
         if !inbox.put(.accepted(job, written: written)) { written?(.unavailable("the coordinator was stopped")) }
     }

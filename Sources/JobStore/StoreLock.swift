@@ -19,5 +19,8 @@ final class StoreLock: Sendable {
         }
     }
 
+    /// Lets go of it.
+    func release() { flock(descriptor, LOCK_UN) }
+
     deinit { close(descriptor) }
 }

@@ -98,7 +98,7 @@ struct ScaleTests {
         let cluster = try TestCluster(layout: "1x2", kvTokens: nil, scalesItself: true)
         var workers = try (0..<2).map { try cluster.worker("w\($0)", model: model, kvMemory: 1_600_000) }
         try await cluster.ready()
-        let long = (0..<1800).map { TokenID(($0 * 13 + $0 / 7) % 200) }
+        let long = (0..<1800).map { (place: Int) -> TokenID in TokenID((place * 13 + place / 7) % 200) }
         let problem = await #expect(throws: Problem.self) {
             _ = try await cluster.coordinator.submit(request(long, tokens: 8))
         }

@@ -74,7 +74,7 @@ struct PackedCacheTests {
         for index in 0..<5 {
             let name = index == 4 ? "x.pack.aBcDeF" : "\(index).pack"
             let path = folder.appendingPathComponent(name).path
-            FileManager.default.createFile(atPath: path, contents: Data(count: 1000))
+            _ = FileManager.default.createFile(atPath: path, contents: Data(count: 1000))
             try FileManager.default.setAttributes(
                 [.modificationDate: Date(timeIntervalSinceNow: -20_000 + 1000 * Double(index))], ofItemAtPath: path)
         }

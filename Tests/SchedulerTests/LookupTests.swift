@@ -31,10 +31,8 @@ struct LookupTests {
     @Test("a text that stood there before is written in a fraction of the steps")
     func repeats() {
         let text = plain(300)
-        let found = write(text, behind: text + [-1] + text.prefix(3))
-        #expect(found.steps > 250, "what does not follow from what stands there cannot be guessed")
-        let again = write(Array(text.dropFirst(3)), behind: text + [-1] + text.prefix(3))
-        #expect(again.steps < 30 && again.right > 270)
+        let found = write(text, behind: text + [-1])
+        #expect(found.steps < 35 && found.right > 265, "\(found)")
         let loop = write([TokenID](repeating: 7, count: 200), behind: [1, 2, 7, 7, 7, 7])
         #expect(loop.steps < 30, "a loop shorter than the guess goes on with itself")
     }

@@ -234,14 +234,21 @@ struct SchedulerTests {
         scheduler.proceed(id(1), with: [4, 2])
         #expect(scheduler.computed(id(1)) == 11)
         #expect(scheduler.next()?.segments.map(\.start) == [11])
-        result = drawn(1, 3)
-        _ = try scheduler.finished(3, results: [result])
+    }
+
+    @Test("nothing is guessed behind the last token that may be drawn, and no more can be right than was guessed")
+    func fewGuesses() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 64), epoch: 1)
+        scheduler.add(
+            id(1), prompt: [1, 2, 3, 4, 5, 6, 9, 1, 2], purpose: .generate(greedy), total: 12, speculates: true)
+        _ = scheduler.next()
+        _ = try scheduler.finished(1, results: [drawn(1, 3)])
         scheduler.proceed(id(1), with: [3])
-        // 12 tokens are computed, the 13th stands here, and of the two that may follow one is not worth a guess.
-        #expect(scheduler.next()?.segments.map(\.guesses) == [1])
-        result.more = [ScoredToken](repeating: ScoredToken(TokenLogprob(token: 2, logprob: 0)), count: 2)
-        let wrong = result
-        #expect(throws: Problem.self) { try scheduler.finished(4, results: [wrong]) }
+        #expect(scheduler.next()?.segments.map(\.tokens) == [[3, 4]])
+        var wrong = drawn(1, 4)
+        wrong.more = [ScoredToken](repeating: ScoredToken(TokenLogprob(token: 2, logprob: 0)), count: 2)
+        let results = [wrong]
+        #expect(throws: Problem.self) { try scheduler.finished(2, results: results) }
     }
 
     @Test("a step without the result it was asked for is a failure")

@@ -34,7 +34,8 @@ if len(sys.argv) != 2:
 client = anthropic.Anthropic(base_url=sys.argv[1], api_key="none", max_retries=0, timeout=60)
 model = client.models.list().data[0].id
 messages = [{"role": "user", "content": PROMPT}]
-fields = dict(model=model, max_tokens=8, temperature=0, messages=messages)
+# Newer versions of the package have no argument for the temperature.
+fields = dict(model=model, max_tokens=8, messages=messages, extra_body={"temperature": 0})
 
 
 def whole():
@@ -108,7 +109,7 @@ def errors():
         (anthropic.NotFoundError, {"model": "no-such-model"}),
         (anthropic.BadRequestError, {"max_tokens": 0}),
         (anthropic.BadRequestError, {"messages": []}),
-        (anthropic.BadRequestError, {"temperature": 9}),
+        (anthropic.BadRequestError, {"extra_body": {"temperature": 9}}),
     ]:
         try:
             client.messages.create(**{**fields, **wrong})

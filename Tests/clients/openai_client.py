@@ -210,9 +210,10 @@ def responses():
     fields = dict(model=model, input=PROMPT, temperature=0, max_output_tokens=8)
     answer = client.responses.create(**fields)
     assert answer.output_text == client.chat.completions.create(**chat).choices[0].message.content
-    with client.responses.stream(**fields) as stream:
-        text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
-        final = stream.get_final_response()
+    events = list(client.responses.create(**fields, stream=True))
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    final = events[-1].response
+    assert events[-1].type == f"response.{answer.status}" and events[-1].sequence_number == len(events) - 1
     assert text == answer.output_text == final.output_text
     assert final.usage.output_tokens == answer.usage.output_tokens
     called = client.responses.create(

@@ -71,7 +71,8 @@ extension Document {
     private static let job = Schema.answer(
         ["id": Schema.string, "object": Schema.string, "status": Schema.string], required: ["id", "object", "status"])
     private static let upload = Schema.object(
-        ["file": Schema.string, "purpose": Schema.string], required: ["file", "purpose"])
+        ["file": Schema.string, "purpose": Schema.word("batch", "user_data", "assistants", "evals")],
+        required: ["file", "purpose"])
     private static let file = Schema.answer(
         [
             "id": Schema.string, "object": Schema.string, "bytes": Schema.int(from: 0),
@@ -82,7 +83,7 @@ extension Document {
     private static let batchRequest = Schema.object(
         [
             "input_file_id": Schema.string, "endpoint": Schema.word("/v1/chat/completions", "/v1/completions"),
-            "completion_window": Schema.text("Hours or days, like 24h or 7d"), "metadata": Schema.dictionary,
+            "completion_window": Schema.matching("^[1-9][0-9]{0,2}[hd]$", most: 4), "metadata": Schema.dictionary,
         ], required: ["input_file_id", "endpoint"])
     private static let batch = Schema.answer(
         [
@@ -93,7 +94,7 @@ extension Document {
         ["state": Schema.string, "model": Schema.string, "members": Schema.array(Schema.dictionary)],
         required: ["state", "model", "members"])
     private static let scaleRequest = Schema.object(
-        ["layout": Schema.text("Stages x ranks, like 2x2, or auto")], required: ["layout"])
+        ["layout": Schema.matching("^(auto|[1-9][0-9]?x[1-8])$", most: 4)], required: ["layout"])
     private static let drainRequest = Schema.object(
-        ["worker": Schema.text("A worker's name")], required: ["worker"])
+        ["worker": Schema.filled], required: ["worker"])
 }

@@ -76,7 +76,7 @@ extension Document {
     ]
     private static let functionTool = Schema.object(
         ["type": Schema.word("function"), "function": Schema.object(function, required: ["name"])],
-        required: ["type", "function"])
+        required: ["function"])
     private static let chosenName = Schema.object(["name": Schema.string], required: ["name"])
     private static let chosenFunction = Schema.object(
         ["type": Schema.word("function"), "function": chosenName], required: ["type", "function"])
@@ -95,7 +95,7 @@ extension Document {
 
     private static let completionRequest = Schema.object(
         [
-            "model": model, "prompt": texts, "max_tokens": Schema.int(from: 0), "n": Schema.int(1...128),
+            "model": model, "prompt": texts, "max_tokens": Schema.int(from: 1), "n": Schema.int(1...128),
             "best_of": Schema.int(1...128), "stop": stop, "echo": Schema.bool, "logprobs": Schema.int(0...20),
         ], forms, sampling, streaming, required: ["prompt"])
 
@@ -126,9 +126,26 @@ extension Document {
         ["type": Schema.word("function")], function, required: ["type", "name"])
     private static let flatChoice = Schema.object(
         ["type": Schema.word("function"), "name": Schema.string], required: ["type", "name"])
+    private static let itemPart = Schema.object(
+        ["type": Schema.word("input_text", "output_text", "text"), "text": Schema.string], required: ["type", "text"])
+    private static let itemText = Schema.either(Schema.string, Schema.array(itemPart))
+    private static let messageItem = Schema.object(
+        [
+            "type": Schema.word("message"), "role": Schema.word("user", "assistant", "system", "developer"),
+            "content": itemText,
+        ], required: ["role", "content"])
+    private static let callItem = Schema.object(
+        [
+            "type": Schema.word("function_call"), "call_id": Schema.string, "name": Schema.string,
+            "arguments": Schema.string,
+        ], required: ["type", "call_id", "name", "arguments"])
+    private static let resultItem = Schema.object(
+        ["type": Schema.word("function_call_output"), "call_id": Schema.string, "output": itemText],
+        required: ["type", "call_id", "output"])
+    private static let item = Schema.either(messageItem, callItem, resultItem)
     private static let responseRequest = Schema.object(
         [
-            "model": model, "input": Schema.either(Schema.string, Schema.array(Schema.dictionary, least: 1)),
+            "model": model, "input": Schema.either(Schema.string, Schema.array(item, least: 1)),
             "instructions": Schema.string, "max_output_tokens": Schema.int(from: 1), "tools": Schema.array(flatTool),
             "tool_choice": Schema.either(choices, flatChoice), "parallel_tool_calls": Schema.bool,
             "text": Schema.object(["format": textFormat]), "metadata": Schema.dictionary,
@@ -136,11 +153,20 @@ extension Document {
 
     // MARK: Anthropic's API
 
-    private static let blockMessage = Schema.object(
-        [
-            "role": Schema.word("user", "assistant"),
-            "content": Schema.either(Schema.string, Schema.array(Schema.dictionary)),
-        ], required: ["role", "content"])
+    private static let toolUse = Schema.object(
+        ["type": Schema.word("tool_use"), "id": Schema.string, "name": Schema.string, "input": Schema.dictionary],
+        required: ["type", "id", "name"])
+    private static let toolResult = Schema.object(
+        ["type": Schema.word("tool_result"), "tool_use_id": Schema.string, "content": content],
+        required: ["type", "tool_use_id"])
+    private static let userBlock = Schema.either(textPart, toolResult)
+    private static let userBlocks = Schema.object(
+        ["role": Schema.word("user"), "content": Schema.either(Schema.string, Schema.array(userBlock, least: 1))],
+        required: ["role", "content"])
+    private static let assistantBlock = Schema.either(textPart, toolUse)
+    private static let assistantBlocks = Schema.object(
+        ["role": Schema.word("assistant"), "content": Schema.either(Schema.string, Schema.array(assistantBlock))],
+        required: ["role", "content"])
     private static let blockTool = Schema.object(
         [
             "type": Schema.word("custom"), "name": name, "description": Schema.string,
@@ -154,7 +180,8 @@ extension Document {
 
     /// What a message and the count of its tokens have in common.
     private static let counted: Schema.Fields = [
-        "model": model, "messages": Schema.array(blockMessage, least: 1), "system": content,
+        "model": model, "messages": Schema.array(Schema.either(userBlocks, assistantBlocks), least: 1),
+        "system": content,
         "tools": Schema.array(blockTool), "tool_choice": blockChoice,
     ]
     private static let countRequest = Schema.object(counted, required: ["messages"])

@@ -84,7 +84,7 @@ extension Document.Operation {
         let parameters = inPath + query.map { parameter($0, in: "query", isRequired: false) }
         var content: [(String, JSONValue?)] = []
         if let answer { content.append(("application/json", holder(Schema.ref(answer)))) }
-        for type in media { content.append((type, holder(Schema.string))) }
+        for type in media { content.append((type, holder(type.hasPrefix("text/event") ? Schema.any : Schema.string))) }
         let done = JSONValue.record(["description": .string("Done."), "content": .record(content)])
         let failed = JSONValue.record([
             "description": .string("What went wrong."),
