@@ -91,7 +91,7 @@ struct RestartTests {
         }
         try await restart(cluster)
         let reply = try await streamed
-        let text = reply.body.split(separator: "\n").compactMap { line -> String? in
+        let text = reply.body.split(whereSeparator: \.isNewline).compactMap { line -> String? in
             guard line.hasPrefix("data: {") else { return nil }
             struct Chunk: Decodable {
                 struct Choice: Decodable { var text: String }

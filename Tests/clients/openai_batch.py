@@ -15,7 +15,7 @@ if len(sys.argv) not in (2, 3):
     sys.exit("error: expected the gateway's address; usage: openai_batch.py http://HOST:PORT [API_KEY]")
 key = sys.argv[2] if len(sys.argv) == 3 else "none"
 client = openai.OpenAI(base_url=sys.argv[1].rstrip("/") + "/v1", api_key=key, max_retries=0, timeout=60)
-values = [113 * n + 100 for n in range(20)]
+values = [43 * n + 100 for n in range(20)]
 lines = [
     json.dumps(
         {

@@ -65,5 +65,5 @@ id=$(sed -n 's/^\(key-[0-9a-f]*\):.*/\1/p' "$work/key-id")
 check "a key is revoked" "$glm" keys revoke "$id" --store "$store"
 revoked() { status 401 -H "authorization: Bearer $(cat "$work/key")" "http://127.0.0.1:$port/v1/models"; }
 check "and opens nothing soon after" eventually 5 revoked
-if [ "$failed" -gt 0 ]; then tail -5 "$work/up.log" "$work/nginx.log"; fi
+if [ "$failed" -gt 0 ]; then tail -n 5 "$work/up.log" "$work/nginx.log"; fi
 summary
