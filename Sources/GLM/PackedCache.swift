@@ -129,7 +129,7 @@ public struct PackedCache: Sendable {
     func makeRoom(for more: Int, limit: Int) {
         guard let stream = opendir(folder) else { return }
         defer { closedir(stream) }
-        var files: [(path: String, used: Int, bytes: Int)] = []
+        var files: [(path: String, used: (Int, Int), bytes: Int)] = []
         let now = time(nil)
         while let entry = readdir(stream) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { raw in
@@ -140,7 +140,7 @@ public struct PackedCache: Sendable {
             guard name.contains(Self.suffix), stat(path, &status) == 0 else { continue }
             if !name.hasSuffix(Self.suffix), now - status.st_mtim.tv_sec > 3600 { unlink(path) }
             guard name.hasSuffix(Self.suffix) else { continue }
-            files.append((path, status.st_mtim.tv_sec, Int(status.st_size)))
+            files.append((path, (status.st_mtim.tv_sec, status.st_mtim.tv_nsec), Int(status.st_size)))
         }
         var total = files.reduce(more) { $0 + $1.bytes }
         for file in files.sorted(by: { $0.used < $1.used }) where total > limit {

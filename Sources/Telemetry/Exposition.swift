@@ -74,7 +74,7 @@ public struct Exposition: Sendable {
     static func number(_ value: Double) -> String {
         if value.isNaN { return "NaN" }
         if value.isInfinite { return value > 0 ? "+Inf" : "-Inf" }
-        return abs(value) < 1e15 && value == value.rounded() ? "\(Int64(value))" : "\(value)"
+        return abs(value) < 1e18 && value == value.rounded() ? "\(Int64(value))" : "\(value)"
     }
 
     private static func escaped(_ text: String, quotes: Bool) -> String {

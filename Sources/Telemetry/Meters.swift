@@ -81,6 +81,14 @@ public final class Meters: MetricsFactory, Sendable {
         }
     }
 
+    /// A gauge that also counts up and down.
+    public func makeMeter(label: String, dimensions: [(String, String)]) -> any MeterHandler {
+        if case .gauge(let gauge) = find(Self.name(label), dimensions, make: { _ in .gauge(GaugeSeries()) }) {
+            return gauge
+        }
+        return GaugeSeries()
+    }
+
     /// A histogram of seconds; its name in the text ends with `_seconds`.
     public func makeTimer(label: String, dimensions: [(String, String)]) -> any TimerHandler {
         let name = Self.name(label)
@@ -93,6 +101,8 @@ public final class Meters: MetricsFactory, Sendable {
 
     /// Series stay: Prometheus wants counters that do not vanish.
     public func destroyCounter(_ handler: any CounterHandler) {}
+    /// Series stay.
+    public func destroyMeter(_ handler: any MeterHandler) {}
     /// Series stay.
     public func destroyRecorder(_ handler: any RecorderHandler) {}
     /// Series stay.
@@ -131,11 +141,15 @@ private final class CounterSeries: CounterHandler {
     func reset() { total.store(0, ordering: .relaxed) }
 }
 
-private final class GaugeSeries: RecorderHandler {
+private final class GaugeSeries: RecorderHandler, MeterHandler {
     private let latest = Mutex(0.0)
     var value: Double { latest.withLock { $0 } }
     func record(_ value: Int64) { record(Double(value)) }
     func record(_ value: Double) { latest.withLock { $0 = value } }
+    func set(_ value: Int64) { record(Double(value)) }
+    func set(_ value: Double) { record(value) }
+    func increment(by amount: Double) { latest.withLock { $0 += amount } }
+    func decrement(by amount: Double) { latest.withLock { $0 -= amount } }
 }
 
 private final class HistogramSeries: RecorderHandler, TimerHandler {

@@ -55,7 +55,8 @@ struct MetersTests {
         #expect(Exposition.number(.infinity) == "+Inf")
         #expect(Exposition.number(-.infinity) == "-Inf")
         #expect(Exposition.number(.nan) == "NaN")
-        #expect(Exposition.number(1e15) == "1e+15")
+        #expect(Exposition.number(1e15) == "1000000000000000")
+        #expect(Exposition.number(1e21) == "1e+21")
         #expect(Exposition.number(123_456_789) == "123456789")
         #expect(Exposition.number(0.0025) == "0.0025")
     }
