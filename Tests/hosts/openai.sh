@@ -13,9 +13,10 @@ if ! "$python" -c 'import openai, anthropic' 2>/dev/null; then
         { echo "error: the packages cannot be fetched from PyPI; is the network there?" >&2; exit 1; }
 fi
 
-"$glm" model make needle --layers 4 --out "$work/needle"
+# Random weights talk nonsense, but in the real template: functions are called as in a GLM-4.
+"$glm" model make random --preset tiny --layers 4 --out "$work/tiny"
 port=$(free_port)
-start up "$glm" up --workers 4 --layout 2x2 --threads 1 --model "$work/needle" --listen "127.0.0.1:$port"
+start up "$glm" up --workers 4 --layout 2x2 --threads 1 --model "$work/tiny" --listen "127.0.0.1:$port"
 ready() { "$glm" status --gateway "http://127.0.0.1:$port" --json | grep -Eq '"state" ?: ?"ready"'; }
 check "the cluster is ready" eventually 60 ready
 check "the openai client completes, streams, calls and gets its errors" \

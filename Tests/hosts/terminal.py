@@ -72,7 +72,7 @@ assert "\x1b[?1049l" in top.text and "\x1b[?25h" in top.text, top.text
 
 top = Terminal("top", columns=40, rows=8)
 frame = top.wait(r"\x1b\[H(.*?)\x1b\[J").group(1)
-lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in frame.split("\r\n")]
+lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line).rstrip("\r") for line in frame.split("\n")]
 assert len(lines) <= 8 and all(len(line) <= 40 for line in lines), lines
 top.type("\x03")
 assert top.end() == 0, top.text
