@@ -175,8 +175,10 @@ struct ModelBench: AsyncParsableCommand {
             for _ in 0..<repeats {
                 let request = JobRequest(
                     prompt: tokens(max(prefill, 1), vocabulary: configuration.vocabulary),
+                    // Guesses of made-up text would say nothing about speed.
                     options: GenerationOptions(
-                        maxTokens: decode + 1, ignoresEndOfSequence: true, attention: try options.attention()),
+                        maxTokens: decode + 1, ignoresEndOfSequence: true, attention: try options.attention(),
+                        speculates: false),
                     endsWithClient: true)
                 let (_, events) = try await cluster.coordinator.submit(request)
                 for await event in events {
