@@ -11,6 +11,9 @@ extension DataLink {
     /// How long a receiver looks at its rings before it sleeps: ranks are seldom further apart, and waking takes a good part of it.
     private static let spinNanoseconds: UInt64 = 1_000_000
 
+    /// A turn of the loop that takes so long was somebody else's.
+    private static let takenNanoseconds: UInt64 = 30_000
+
     /// Begins to read from a ring that a peer has offered, when it is on this host; otherwise the peer goes on with its socket.
     func attach(_ header: DataHeader) {
         guard header.kind == .ring, header.epoch >= epoch, inlets.count < Self.mostInlets,
@@ -30,17 +33,22 @@ extension DataLink {
 
     /// Looks at the rings for a while; true when one has something.
     ///
-    /// The processor is offered to others all the time: on a small host the peer that is waited for may need it.
+    /// The processor is offered to others all the time, and when somebody took it this side goes to sleep: a small host has better uses for
+    /// it, the peer that is waited for among them.
     func spin() -> Bool {
         guard !inlets.isEmpty else { return false }
-        let end = SpinClock.nanoseconds() &+ Self.spinNanoseconds
+        var now = SpinClock.nanoseconds()
+        let end = now &+ Self.spinNanoseconds
         repeat {
             for _ in 0..<16 {
                 for inlet in inlets where inlet.hasNews { return true }
                 clinux_relax()
             }
             sched_yield()
-        } while SpinClock.nanoseconds() < end
+            let before = now
+            now = SpinClock.nanoseconds()
+            if now &- before > Self.takenNanoseconds { return false }
+        } while now < end
         return false
     }
 

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Synchronization
 
 /// The real binary `glm`, run as processes. Every process started here is ended and reaped here, by its id.
 enum Command {
@@ -150,20 +151,25 @@ func eventually(
     }
 }
 
-/// A TCP port of this machine that nobody uses at the moment.
+/// The next port to try: each is handed out once, below those that the system hands out by itself.
+private let nextPort = Atomic<Int>(20_000 + Int(getpid()) % 100 * 100)
+
+/// A TCP port of this machine that nobody uses at the moment, and that no other test of this run gets.
 func freePort() throws -> Int {
-    // A process that another test starts at this moment must not inherit it.
-    let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    defer { close(listener) }
-    var address = loopback(port: 0)
-    var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let bound = withUnsafeMutablePointer(to: &address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            bind(listener, $0, size) == 0 && getsockname(listener, $0, &size) == 0
+    for _ in 0..<1000 {
+        let port = nextPort.wrappingAdd(1, ordering: .relaxed).oldValue
+        // A process that another test starts at this moment must not inherit it.
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        defer { close(listener) }
+        var address = loopback(port: port)
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(listener, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
         }
+        if bound { return port }
     }
-    guard bound else { throw Running.Failure(description: "no free port") }
-    return Int(UInt16(bigEndian: address.sin_port))
+    throw Running.Failure(description: "no free port")
 }
 
 /// 127.0.0.1 with `port`.

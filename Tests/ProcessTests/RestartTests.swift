@@ -80,10 +80,10 @@ struct RestartTests {
     @Test("a chat's stream pauses while the coordinator is started again, and does not break")
     func stream() async throws {
         let cluster = try await TestCluster.byHand(workers: 1, layout: "1x1", store: true)
-        let wanted = try HTTP.ask("POST", cluster.url, "/v1/completions", body: body(5, tokens: 700))
+        let wanted = try HTTP.ask("POST", cluster.url, "/v1/completions", body: body(5, tokens: 4000))
         #expect(wanted.status == 200)
         let url = cluster.url
-        let body = body(5, tokens: 700).dropLast() + #","stream":true}"#
+        let body = body(5, tokens: 4000).dropLast() + #","stream":true}"#
         async let streamed = Task.detached { try HTTP.ask("POST", url, "/v1/completions", body: String(body)) }.value
         try await eventually("the stream's job") {
             let jobs = try await cluster.ask(["jobs", "list", "--json"]).output
