@@ -115,9 +115,13 @@ struct HTTPClient: Sendable {
                 let head = HTTPRequestHead(
                     version: .http1_1, method: HTTPMethod(rawValue: method.rawValue), uri: prefix + path,
                     headers: headers)
-                try await outbound.write(.head(head))
-                if let payload { try await outbound.write(.body(.byteBuffer(payload))) }
-                try await outbound.write(.end(nil))
+                do {
+                    try await outbound.write(.head(head))
+                    if let payload { try await outbound.write(.body(.byteBuffer(payload))) }
+                    try await outbound.write(.end(nil))
+                } catch ChannelError.ioOnClosedChannel {
+                    // The gateway has answered and hung up before it heard all of this: its answer may be here.
+                }
                 var status: Int?
                 for try await part in inbound {
                     switch part {
