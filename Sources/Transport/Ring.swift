@@ -128,9 +128,12 @@ extension Ring {
         return count
     }
 
+    /// Whether the reader sleeps.
+    var isReaderAsleep: Bool { load(.isReaderAsleep) == 1 }
+
     /// Whether the reader sleeps and has to be woken another way, which it is told once.
     func takeSleeper() -> Bool {
-        guard load(.isReaderAsleep) == 1 else { return false }
+        guard isReaderAsleep else { return false }
         store(.isReaderAsleep, 0)
         return true
     }
