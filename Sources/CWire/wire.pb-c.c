@@ -727,6 +727,96 @@ void   wire__worker_heartbeat__free_unpacked
   assert(message->base.descriptor == &wire__worker_heartbeat__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__traffic__init
+                     (Wire__Traffic         *message)
+{
+  static const Wire__Traffic init_value = WIRE__TRAFFIC__INIT;
+  *message = init_value;
+}
+size_t wire__traffic__get_packed_size
+                     (const Wire__Traffic *message)
+{
+  assert(message->base.descriptor == &wire__traffic__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__traffic__pack
+                     (const Wire__Traffic *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__traffic__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__traffic__pack_to_buffer
+                     (const Wire__Traffic *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__traffic__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Traffic *
+       wire__traffic__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Traffic *)
+     protobuf_c_message_unpack (&wire__traffic__descriptor,
+                                allocator, len, data);
+}
+void   wire__traffic__free_unpacked
+                     (Wire__Traffic *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__traffic__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__sent__init
+                     (Wire__Sent         *message)
+{
+  static const Wire__Sent init_value = WIRE__SENT__INIT;
+  *message = init_value;
+}
+size_t wire__sent__get_packed_size
+                     (const Wire__Sent *message)
+{
+  assert(message->base.descriptor == &wire__sent__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__sent__pack
+                     (const Wire__Sent *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__sent__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__sent__pack_to_buffer
+                     (const Wire__Sent *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__sent__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Sent *
+       wire__sent__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Sent *)
+     protobuf_c_message_unpack (&wire__sent__descriptor,
+                                allocator, len, data);
+}
+void   wire__sent__free_unpacked
+                     (Wire__Sent *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__sent__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__fetch__init
                      (Wire__Fetch         *message)
 {
@@ -3818,7 +3908,7 @@ const ProtobufCMessageDescriptor wire__range__descriptor =
   (ProtobufCMessageInit) wire__range__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[9] =
+static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[10] =
 {
   {
     "worker",
@@ -3928,6 +4018,18 @@ static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[9] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "processors",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHello, processors),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_hello__field_indices_by_name[] = {
   3,   /* field[3] = data_endpoint */
@@ -3937,13 +4039,14 @@ static const unsigned wire__worker_hello__field_indices_by_name[] = {
   8,   /* field[8] = kv_spill_bytes */
   2,   /* field[2] = memory_bytes */
   5,   /* field[5] = model_digest */
+  9,   /* field[9] = processors */
   1,   /* field[1] = threads */
   0,   /* field[0] = worker */
 };
 static const ProtobufCIntRange wire__worker_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
 {
@@ -3953,7 +4056,7 @@ const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
   "Wire__WorkerHello",
   "wire",
   sizeof(Wire__WorkerHello),
-  9,
+  10,
   wire__worker_hello__field_descriptors,
   wire__worker_hello__field_indices_by_name,
   1,  wire__worker_hello__number_ranges,
@@ -4628,7 +4731,7 @@ const ProtobufCMessageDescriptor wire__step_done__descriptor =
   (ProtobufCMessageInit) wire__step_done__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[9] =
+static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[8] =
 {
   {
     "epoch",
@@ -4679,30 +4782,6 @@ static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "bytes_sent",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Wire__WorkerHeartbeat, bytes_sent),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "messages_sent",
-    6,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Wire__WorkerHeartbeat, messages_sent),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "disk_trouble",
     7,
     PROTOBUF_C_LABEL_NONE,
@@ -4738,22 +4817,34 @@ static const ProtobufCFieldDescriptor wire__worker_heartbeat__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "traffic",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHeartbeat, traffic),
+    &wire__traffic__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_heartbeat__field_indices_by_name[] = {
   1,   /* field[1] = activity */
-  4,   /* field[4] = bytes_sent */
-  6,   /* field[6] = disk_trouble */
+  4,   /* field[4] = disk_trouble */
   0,   /* field[0] = epoch */
-  8,   /* field[8] = kv_spilled */
+  6,   /* field[6] = kv_spilled */
   2,   /* field[2] = kv_used */
-  5,   /* field[5] = messages_sent */
-  7,   /* field[7] = peak_memory_bytes */
+  5,   /* field[5] = peak_memory_bytes */
   3,   /* field[3] = steps_done */
+  7,   /* field[7] = traffic */
 };
-static const ProtobufCIntRange wire__worker_heartbeat__number_ranges[1 + 1] =
+static const ProtobufCIntRange wire__worker_heartbeat__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 7, 4 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
 {
@@ -4763,11 +4854,152 @@ const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor =
   "Wire__WorkerHeartbeat",
   "wire",
   sizeof(Wire__WorkerHeartbeat),
-  9,
+  8,
   wire__worker_heartbeat__field_descriptors,
   wire__worker_heartbeat__field_indices_by_name,
-  1,  wire__worker_heartbeat__number_ranges,
+  2,  wire__worker_heartbeat__number_ranges,
   (ProtobufCMessageInit) wire__worker_heartbeat__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__traffic__field_descriptors[5] =
+{
+  {
+    "hidden",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Traffic, hidden),
+    &wire__sent__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sums",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Traffic, sums),
+    &wire__sent__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "attention",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Traffic, attention),
+    &wire__sent__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "draws",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Traffic, draws),
+    &wire__sent__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tokens",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Traffic, tokens),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__traffic__field_indices_by_name[] = {
+  2,   /* field[2] = attention */
+  3,   /* field[3] = draws */
+  0,   /* field[0] = hidden */
+  1,   /* field[1] = sums */
+  4,   /* field[4] = tokens */
+};
+static const ProtobufCIntRange wire__traffic__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor wire__traffic__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Traffic",
+  "Traffic",
+  "Wire__Traffic",
+  "wire",
+  sizeof(Wire__Traffic),
+  5,
+  wire__traffic__field_descriptors,
+  wire__traffic__field_indices_by_name,
+  1,  wire__traffic__number_ranges,
+  (ProtobufCMessageInit) wire__traffic__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__sent__field_descriptors[2] =
+{
+  {
+    "messages",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Sent, messages),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Sent, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__sent__field_indices_by_name[] = {
+  1,   /* field[1] = bytes */
+  0,   /* field[0] = messages */
+};
+static const ProtobufCIntRange wire__sent__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor wire__sent__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Sent",
+  "Sent",
+  "Wire__Sent",
+  "wire",
+  sizeof(Wire__Sent),
+  2,
+  wire__sent__field_descriptors,
+  wire__sent__field_indices_by_name,
+  1,  wire__sent__number_ranges,
+  (ProtobufCMessageInit) wire__sent__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__fetch__field_descriptors[3] =
@@ -8069,7 +8301,7 @@ const ProtobufCMessageDescriptor wire__job_list__descriptor =
   (ProtobufCMessageInit) wire__job_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__member__field_descriptors[17] =
+static const ProtobufCFieldDescriptor wire__member__field_descriptors[16] =
 {
   {
     "worker",
@@ -8252,25 +8484,13 @@ static const ProtobufCFieldDescriptor wire__member__field_descriptors[17] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "bytes_sent",
-    18,
+    "traffic",
+    20,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
+    PROTOBUF_C_TYPE_MESSAGE,
     0,   /* quantifier_offset */
-    offsetof(Wire__Member, bytes_sent),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "messages_sent",
-    19,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(Wire__Member, messages_sent),
-    NULL,
+    offsetof(Wire__Member, traffic),
+    &wire__traffic__descriptor,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -8279,27 +8499,27 @@ static const ProtobufCFieldDescriptor wire__member__field_descriptors[17] =
 static const unsigned wire__member__field_indices_by_name[] = {
   11,   /* field[11] = activity */
   13,   /* field[13] = busy */
-  15,   /* field[15] = bytes_sent */
   4,   /* field[4] = has_rank */
   2,   /* field[2] = has_stage */
   12,   /* field[12] = kv */
   6,   /* field[6] = layers */
   7,   /* field[7] = leaves */
   8,   /* field[8] = memory */
-  16,   /* field[16] = messages_sent */
   14,   /* field[14] = peak_memory_bytes */
   5,   /* field[5] = rank */
   3,   /* field[3] = stage */
   1,   /* field[1] = state */
   10,   /* field[10] = threads */
+  15,   /* field[15] = traffic */
   9,   /* field[9] = weight_bytes */
   0,   /* field[0] = worker */
 };
-static const ProtobufCIntRange wire__member__number_ranges[2 + 1] =
+static const ProtobufCIntRange wire__member__number_ranges[3 + 1] =
 {
   { 1, 0 },
   { 13, 10 },
-  { 0, 17 }
+  { 20, 15 },
+  { 0, 16 }
 };
 const ProtobufCMessageDescriptor wire__member__descriptor =
 {
@@ -8309,10 +8529,10 @@ const ProtobufCMessageDescriptor wire__member__descriptor =
   "Wire__Member",
   "wire",
   sizeof(Wire__Member),
-  17,
+  16,
   wire__member__field_descriptors,
   wire__member__field_indices_by_name,
-  2,  wire__member__number_ranges,
+  3,  wire__member__number_ranges,
   (ProtobufCMessageInit) wire__member__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

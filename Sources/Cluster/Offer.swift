@@ -14,12 +14,15 @@ public struct Offer: Hashable, Sendable {
     public var kvMemory: Int?
     /// Bytes of a file that its KV pool may take besides: slower.
     public var kvSpill: Int
+    /// Processors of its host, which other workers may share, or nil when that is not known.
+    public var processors: Int?
 
     /// An offer.
     public init(
         worker: WorkerID, memory: Int, threads: Int, host: String = "", kvMemory: Int? = nil,
-        kvSpill: Int = 0
+        kvSpill: Int = 0, processors: Int? = nil
     ) {
+        self.processors = processors
         self.worker = worker
         self.memory = memory
         self.threads = threads

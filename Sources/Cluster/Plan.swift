@@ -76,6 +76,25 @@ public struct Plan: Hashable, Sendable {
         }
     }
 
+    /// How many stages compute at once: fewer than there are when a host has more compute threads than processors.
+    ///
+    /// Such a host runs as many of its stages at a time as its processors have room for, at least one.
+    public func stagesAtOnce(offer: (WorkerID) -> Offer?) -> Int {
+        var hosts: [String: (processors: Int, threadsByStage: [Int: Int])] = [:]
+        for (stage, places) in places.enumerated() {
+            for place in places {
+                guard let offer = offer(place.worker), let processors = offer.processors else { continue }
+                hosts[offer.host, default: (processors, [:])].threadsByStage[stage, default: 0] += offer.threads
+            }
+        }
+        let waiting = hosts.values.reduce(0) { sum, host in
+            let most = host.threadsByStage.values.max() ?? 1
+            let room = max(host.processors / max(most, 1), 1)
+            return sum + max(host.threadsByStage.count - room, 0)
+        }
+        return max(layout.stages - waiting, 1)
+    }
+
     /// Bytes for KV cache of a worker with so much memory and weights: a tenth of what is left stays free for activations
     /// and messages.
     public static func kvBudget(memory: Int, weightBytes: Int) -> Int { max(0, memory - weightBytes) / 10 * 9 }

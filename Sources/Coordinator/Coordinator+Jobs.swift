@@ -75,8 +75,8 @@ extension Coordinator: ClusterService {
                 worker: worker, state: state, stage: slice?.stage, rank: slice?.rank, layers: slice?.layers,
                 leaves: slice?.leaves, memory: member.hello.memoryBytes,
                 weightBytes: member.ready?.weightBytes ?? 0, kv: pools[worker] ?? KVUse(),
-                busy: member.trace.busy, peakMemory: member.peakMemory, bytesSent: member.bytesSent,
-                messagesSent: member.messagesSent, threads: member.hello.threads,
+                busy: member.trace.busy, peakMemory: member.peakMemory, traffic: member.traffic,
+                threads: member.hello.threads,
                 activity: assembly.problem(of: worker)?.message ?? member.activity)
         }
         return ClusterStatus(

@@ -83,7 +83,8 @@ extension Coordinator {
         failLogits(.unavailable("the layout has changed; ask again"))
         scheduler = Scheduler(
             settings: Scheduler.Settings(
-                chunk: settings.chunk, latency: settings.latency, stages: next.layout.stages), epoch: next.epoch)
+                chunk: settings.chunk, latency: settings.latency, stages: next.layout.stages,
+                stagesAtOnce: next.stagesAtOnce(offer: assembly.offer(of:))), epoch: next.epoch)
         let (admitted, refused) = router.replan(places(of: next), keepsRunning: true)
         say("coordinator: plan \(next.epoch): layout \(next.layout) took over")
         for (sequence, shortage) in refused { fail(sequence, problem(shortage)) }

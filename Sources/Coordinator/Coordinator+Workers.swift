@@ -35,8 +35,7 @@ extension Coordinator {
             members[worker]?.diskTrouble = beat.diskTrouble
             members[worker]?.kvSpilled = beat.kvSpilled
             members[worker]?.peakMemory = beat.peakMemoryBytes
-            members[worker]?.bytesSent = beat.bytesSent
-            members[worker]?.messagesSent = beat.messagesSent
+            members[worker]?.traffic = beat.traffic
             checkAccounts(worker, beat.kvUsed, epoch: beat.epoch)
         case .stored(let epoch, let keys, let gone):
             guard epoch == assembly.plan?.epoch else { return }
@@ -82,7 +81,7 @@ extension Coordinator {
         send(contact, .welcome(Welcome(heartbeatInterval: settings.heartbeat, model: card.name)))
         let offer = Offer(
             worker: worker, memory: hello.memoryBytes, threads: hello.threads, host: Self.host(of: hello.dataEndpoint),
-            kvMemory: hello.kvMemoryBytes, kvSpill: hello.kvSpillBytes)
+            kvMemory: hello.kvMemoryBytes, kvSpill: hello.kvSpillBytes, processors: hello.processors)
         let actions = assembly.joined(offer)
         say("coordinator: worker \(worker) joined with \(hello.threads) threads; \(stateInWords)")
         act(actions)
@@ -171,7 +170,8 @@ extension Coordinator {
         for place in places { tell(place.worker, .activate(epoch: plan.epoch)) }
         scheduler = Scheduler(
             settings: Scheduler.Settings(
-                chunk: settings.chunk, latency: settings.latency, stages: plan.layout.stages), epoch: plan.epoch)
+                chunk: settings.chunk, latency: settings.latency, stages: plan.layout.stages,
+                stagesAtOnce: plan.stagesAtOnce(offer: assembly.offer(of:))), epoch: plan.epoch)
         lastProblem = nil
         sentAt = [:]
         restoring = [:]

@@ -99,8 +99,7 @@ public actor Coordinator {
         var trace = StepTrace()
         var peakMemory = 0
         var kvSpilled = 0
-        var bytesSent: UInt64 = 0
-        var messagesSent: UInt64 = 0
+        var traffic = Traffic()
     }
 
     /// Opens the model and listens.

@@ -244,10 +244,8 @@ public struct ClusterStatus: Hashable, Sendable {
         public var busy: Double
         /// The most memory that it ever held, in bytes.
         public var peakMemory: Int
-        /// Bytes that it sent to other workers since it started.
-        public var bytesSent: UInt64
-        /// Messages that it sent to other workers since it started.
-        public var messagesSent: UInt64
+        /// What it has sent to other workers since it started.
+        public var traffic: Traffic
         /// Compute threads.
         public var threads: Int
         /// What it does now: `idle`, `loading 43%`, `step 17: 512 tokens`.
@@ -257,7 +255,7 @@ public struct ClusterStatus: Hashable, Sendable {
         public init(
             worker: WorkerID, state: String, stage: Int?, rank: Int?, layers: Range<Int>?, leaves: Range<Int>?,
             memory: Int, weightBytes: Int, kv: KVUse = KVUse(), busy: Double = 0, peakMemory: Int = 0,
-            bytesSent: UInt64 = 0, messagesSent: UInt64 = 0, threads: Int, activity: String
+            traffic: Traffic = Traffic(), threads: Int, activity: String
         ) {
             self.worker = worker
             self.state = state
@@ -270,8 +268,7 @@ public struct ClusterStatus: Hashable, Sendable {
             self.kv = kv
             self.busy = busy
             self.peakMemory = peakMemory
-            self.bytesSent = bytesSent
-            self.messagesSent = messagesSent
+            self.traffic = traffic
             self.threads = threads
             self.activity = activity
         }

@@ -17,6 +17,16 @@ public struct Parcel {
     }
 }
 
+/// What ranks trade: both sides know, it tells them apart when they are counted.
+public enum Goods: Sendable {
+    /// Rows that a rank has summed for all.
+    case sums
+    /// Queries, or partial results of attention.
+    case attention
+    /// Candidates for the next token, and sums of the vocabulary's tree.
+    case draws
+}
+
 /// What the ranks of a stage tell one another. Every rank calls the same methods in the same order within a step.
 public protocol Collective: AnyObject {
     /// Sends every other rank `elements[its number]` of this rank's subtree roots, and returns `elements[this one's]` of theirs.
@@ -27,7 +37,7 @@ public protocol Collective: AnyObject {
     /// Sends each parcel to its rank, and returns what those ranks have sent here, in the same order.
     ///
     /// A rank that has nobody to trade with calls it too, with no parcels. The memory returned is valid until the next call.
-    func trade(_ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>]
+    func trade(_ goods: Goods, _ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>]
 
     /// Sends values to rank 0; returns on rank 0 the other ranks' values in rank order, elsewhere nothing.
     ///
@@ -42,7 +52,7 @@ public final class SoloCollective: Collective {
     /// Nobody else has roots.
     public func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) -> [SubtreeRoot] { [] }
     /// Nobody else is there to trade with.
-    public func trade(_ parcels: [Parcel]) -> [UnsafeBufferPointer<Float>] { [] }
+    public func trade(_ goods: Goods, _ parcels: [Parcel]) -> [UnsafeBufferPointer<Float>] { [] }
     /// Nobody else has values.
     public func gather(_ values: UnsafeBufferPointer<Float>) -> [UnsafeBufferPointer<Float>] { [] }
 }

@@ -166,7 +166,7 @@ extension Stage {
         let others = division.elements.indices.filter { $0 != slice.rank }
         let values = UnsafeBufferPointer(start: scratch.x + own.lowerBound, count: own.count)
         let found = try collective.trade(
-            others.map { Parcel(rank: $0, values: values, expected: division.elements[$0].count) })
+            .sums, others.map { Parcel(rank: $0, values: values, expected: division.elements[$0].count) })
         for (rank, rows) in zip(others, found) {
             guard let base = rows.baseAddress else { continue }
             (scratch.x + division.elements[rank].lowerBound).update(from: base, count: rows.count)

@@ -29,7 +29,7 @@ struct Sampler {
                 let parcels = others.map { other in
                     Parcel(rank: other, values: own, expected: rows.reduce(0) { $0 + $1.wordCount(of: other) })
                 }
-                let told = try others.isEmpty ? [] : collective.trade(parcels)
+                let told = try others.isEmpty ? [] : collective.trade(.draws, parcels)
                 var readers = [WordReader](repeating: WordReader(own), count: tree.shards.count)
                 for (other, words) in zip(others, told) { readers[other] = WordReader(words) }
                 for row in rows.indices { rows[row].read(from: &readers) }

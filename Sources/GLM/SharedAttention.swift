@@ -60,7 +60,7 @@ extension Stage {
         let width = { (rank: Int) in self.slots.heads[rank].count * headDim }
         let own = UnsafeBufferPointer(start: scratch.query, count: rows.count * width(slots.rank))
         let received = try collective.trade(
-            peers.map { Parcel(rank: $0, values: own, expected: rows.count * width($0)) })
+            .attention, peers.map { Parcel(rank: $0, values: own, expected: rows.count * width($0)) })
 
         let queries = queries(of: rows, batch: batch)
         let lengths = queries.map { $0.isEmpty ? 0 : batch.positions[rows[$0.upperBound - 1]] / Slots.pageTokens + 1 }
@@ -75,6 +75,7 @@ extension Stage {
 
         let expected = peers.map { roots(from: $0, to: slots.rank, queries: queries, lengths: lengths) }
         let states = try collective.trade(
+            .attention,
             peers.indices.map { index in
                 Parcel(
                     rank: peers[index],

@@ -47,7 +47,11 @@ extension ClusterStatus.Member {
             "rank": rank.map { .integer($0) } ?? .null, "layers": range(layers), "leaves": range(leaves),
             "memory_bytes": .integer(memory), "weight_bytes": .integer(weightBytes),
             "kv": kv.json, "busy": .real(busy), "peak_memory_bytes": .integer(peakMemory),
-            "bytes_sent": .integer(bytesSent), "messages_sent": .integer(messagesSent), "threads": .integer(threads),
+            "bytes_sent": .integer(traffic.total.bytes), "messages_sent": .integer(traffic.total.messages),
+            "sent": .record(
+                traffic.byName.map { name, sent in
+                    (name, .record(["messages": .integer(sent.messages), "bytes": .integer(sent.bytes)]))
+                }), "tokens": .integer(traffic.tokens), "threads": .integer(threads),
             "activity": .string(activity),
         ])
     }

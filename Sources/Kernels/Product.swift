@@ -21,7 +21,7 @@ public struct ColumnTree: Sendable {
 }
 
 /// Cells (16 rows of one panel for one token) summed together; four partial sums of so many fit the L2 cache.
-private let cellsAtOnce = 768
+private let cellsAtOnce = 1024
 
 /// Partial sums that a tree of eight leaves holds at once.
 private let treeDepth = 4
@@ -134,7 +134,9 @@ private struct Walk {
         panels: Range<Int>, tokens: Range<Int>, columns: Range<Int>, into y: UnsafeMutablePointer<Float>
     ) {
         guard w.type.isInteger else {
-            floatLeaf(w, panels: panels, x, tokens: tokens, columns: columns, into: y, scratch: scratch)
+            floatLeaf(
+                w, panels: panels, x, tokens: tokens, columns: columns, into: y, scratch: scratch,
+                instructions: instructions)
             return
         }
         let blocks = columns.lowerBound / 32..<blockCount(columns.upperBound)

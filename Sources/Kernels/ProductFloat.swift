@@ -1,17 +1,19 @@
 // Float weights times float activations with AVX2: 16 rows, six tokens at a time; one token with four panels at a time.
+// More than six tokens go through AVX-512's tile of four panels where there is one.
 //
 // K is cut into chunks whose weights stay in the caches while all tokens pass; the sums wait in memory between chunks,
 // which changes no bit. Memory is read in four streams, one a panel: a single one gets half of the bandwidth.
 
 #if arch(x86_64)
     import Core
+    import KernelsV4
     import _Builtin_intrinsics.intel
 
     /// Panels summed together: four streams from memory, and enough sums of one token to hide their latency.
     let panelsAtOnce = 4
 
     /// Tokens that pass a chunk of weights: their activations stay in the L2 cache.
-    let floatTokensAtOnce = 192
+    let floatTokensAtOnce = 256
 
     /// Columns of a chunk: a panel's weights and six tokens' activations fit the L1 cache.
     private let chunk = 256
@@ -22,7 +24,7 @@
     /// y[panel][token][16] <- the sum over `columns` of some panels.
     func floatLeaf(
         _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, columns: Range<Int>,
-        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
+        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
     ) {
         guard let rows = x.floats else { preconditionFailure("float weights meet float activations") }
         let size = w.type == .f32 ? 64 : 32
@@ -35,11 +37,25 @@
         let depth = isDirect ? columns.count : chunk
         // Six tokens are one tile: weights are converted on their way.
         let convertsAhead = w.type != .f32 && tokens.count > 6
+        let isWide = instructions == .v4 && tokens.count > 6 && panels.count == floatPanelsAtOnce
         var at = 0
         while at < columns.count {
             let shape = (panels: panels.count, columns: min(depth, columns.count - at), tokens: tokens.count)
             let weights = base + at * size
-            if convertsAhead {
+            if isWide {
+                let isStored = w.type == .f32
+                if !isStored {
+                    convertFloats(
+                        weights, type: w.type, panelBytes: panelBytes, columns: shape.columns, into: scratch)
+                }
+                let isLast = columns.lowerBound + at + shape.columns == w.columns
+                let next = isLast ? w.panel(panels.upperBound) : weights + shape.columns * size
+                addFloats(
+                    isStored ? weights : UnsafeRawPointer(scratch),
+                    panelBytes: isStored ? panelBytes : shape.columns * 64, columns: shape.columns, row + at,
+                    stride: x.floatStride, tokens: shape.tokens, into: y,
+                    next: Ahead(first: next, panelBytes: panelBytes, bytes: shape.columns * size))
+            } else if convertsAhead {
                 if w.type == .bf16 {
                     Stored<16>.convert(weights, panelBytes, shape, into: scratch)
                 } else {

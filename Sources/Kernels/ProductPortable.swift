@@ -16,7 +16,7 @@ import Core
 
     func floatLeaf(
         _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, columns: Range<Int>,
-        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer
+        into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
     ) { plainFloatLeaf(w, panels: panels, x, tokens: tokens, columns: columns, into: y) }
 #endif
 

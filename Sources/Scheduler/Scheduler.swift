@@ -5,6 +5,8 @@ public import Core
 /// A plain value. Decoding sequences go first and share a step; what is left of the budget goes to prompts, a chunk at
 /// a time, so that a long prompt never stops other answers. As many steps are in flight as there are stages. A prompt's
 /// next chunk enters the first stage while the one before is further on; an answer's next token waits for the one before.
+/// Answers share a step where they can: all of them read the weights together. So they are spread over no more steps
+/// than stages can compute at once.
 public struct Scheduler: Sendable {
     /// How steps are cut.
     public struct Settings: Hashable, Sendable {
@@ -15,12 +17,16 @@ public struct Scheduler: Sendable {
         public var latency: Duration
         /// Stages of the plan: so many steps are in flight at once.
         public var stages: Int
+        /// How many of them compute at once, when some share their host's processors: so many steps hold answers.
+        public var stagesAtOnce: Int
 
         /// Steps of at most `chunk` tokens, and fewer where they would take longer than `latency`.
-        public init(chunk: Int = 512, latency: Duration = .milliseconds(250), stages: Int = 1) {
+        public init(chunk: Int = 512, latency: Duration = .milliseconds(250), stages: Int = 1, stagesAtOnce: Int = .max)
+        {
             self.chunk = max(1, chunk)
             self.latency = latency
             self.stages = max(1, stages)
+            self.stagesAtOnce = min(max(1, stagesAtOnce), self.stages)
         }
     }
 
@@ -107,6 +113,8 @@ public struct Scheduler: Sendable {
     private var running: [Running] = []
     private var changes: [KVChange] = []
     private var inFlight: [Step] = []
+    /// Those of them that answers have tokens in.
+    private var answering: Set<UInt64> = []
     /// Tokens of prompts in a step now: while somebody decodes, and while nobody does.
     public private(set) var sharedChunk: Int
     /// The same while nobody decodes.
@@ -167,19 +175,22 @@ public struct Scheduler: Sendable {
     /// The next step, or nil when as many are in flight as may be or nobody can advance.
     public mutating func next() -> Step? {
         guard inFlight.count < settings.stages else { return nil }
-        let segments = decodes() + prefills()
+        let answers = decodes()
+        let segments = answers + prefills()
         guard !segments.isEmpty || !changes.isEmpty else { return nil }
         steps += 1
         let step = Step(number: steps, epoch: epoch, changes: changes, segments: segments)
         changes = []
         inFlight.append(step)
+        if !answers.isEmpty { answering.insert(step.number) }
         return step
     }
 
-    /// The tokens drawn last of as many sequences as one of `stages` steps should take.
+    /// The tokens drawn last of as many sequences as one of `stagesAtOnce` steps should take.
     private mutating func decodes() -> [Segment] {
+        guard answering.count < settings.stagesAtOnce else { return [] }
         let decoding = running.count { $0.isDecoding }
-        let share = min((decoding + settings.stages - 1) / settings.stages, settings.chunk)
+        let share = min((decoding + settings.stagesAtOnce - 1) / settings.stagesAtOnce, settings.chunk)
         // Guesses take what the step's budget leaves beside one token of everybody.
         let most = min(PromptLookup.most, settings.chunk / max(share, 1) - 1)
         var segments: [Segment] = []
@@ -261,6 +272,7 @@ public struct Scheduler: Sendable {
     ) throws -> [Progress] {
         guard let at = inFlight.firstIndex(where: { $0.number == number }) else { return [] }
         let step = inFlight.remove(at: at)
+        answering.remove(number)
         adapt(to: took, step)
         var bySequence: [SequenceID: SegmentResult] = [:]
         for result in results { bySequence[result.sequence] = result }

@@ -21,10 +21,8 @@ public struct DataPeer: Sendable, Hashable {
 
 /// What a data link has done since it was made.
 public struct DataCounters: Sendable, Hashable {
-    /// Bytes of tensors and headers sent.
-    public var bytesSent: UInt64 = 0
-    /// Messages sent.
-    public var messagesSent: UInt64 = 0
+    /// Messages and bytes sent; its tokens are not the link's to count.
+    public var traffic = Traffic()
     /// Messages of older epochs that were dropped.
     public var staleReceived: UInt64 = 0
     /// Messages that made no sense and were dropped.
@@ -160,9 +158,15 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
             try push(outlet, header, parts, until: end)
         }
         let bytes = parts.reduce(DataHeader.byteCount) { $0 + $1.count }
+        let sent = Traffic.Sent(messages: 1, bytes: UInt64(bytes))
         totals.withLock {
-            $0.bytesSent += UInt64(bytes)
-            $0.messagesSent += 1
+            switch header.kind {
+            case .hidden: $0.traffic.hidden = $0.traffic.hidden + sent
+            case .roots: $0.traffic.sums = $0.traffic.sums + sent
+            case .attention: $0.traffic.attention = $0.traffic.attention + sent
+            case .logits: $0.traffic.draws = $0.traffic.draws + sent
+            case .ring, .wake: break
+            }
         }
     }
 

@@ -121,8 +121,8 @@ extension Decoder {
                     rank: member.has_rank != 0 ? try small(member.rank) : nil, layers: try range(member.layers),
                     leaves: try range(member.leaves), memory: try count(member.memory),
                     weightBytes: try count(member.weight_bytes), kv: try use(the(member.kv)),
-                    busy: member.busy, peakMemory: try count(member.peak_memory_bytes), bytesSent: member.bytes_sent,
-                    messagesSent: member.messages_sent,
+                    busy: member.busy, peakMemory: try count(member.peak_memory_bytes),
+                    traffic: traffic(member.traffic),
                     threads: try small(member.threads),
                     activity: try name(member.activity)))
         }

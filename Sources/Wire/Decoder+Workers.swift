@@ -17,7 +17,8 @@ extension Decoder {
             dataEndpoint: try name(hello.data_endpoint), dataPublicKey: try name(hello.data_public_key),
             modelDigest: try name(hello.model_digest), instructionSet: try name(hello.instruction_set),
             kvMemoryBytes: hello.kv_memory_bytes > 0 ? try count(hello.kv_memory_bytes) : nil,
-            kvSpillBytes: try count(hello.kv_spill_bytes))
+            kvSpillBytes: try count(hello.kv_spill_bytes),
+            processors: hello.processors > 0 ? try small(hello.processors) : nil)
     }
 
     func token(_ token: Wire__TokenLogprob) throws -> TokenLogprob {
@@ -63,8 +64,23 @@ extension Decoder {
         WorkerHeartbeat(
             epoch: beat.epoch, activity: try name(beat.activity), kvUsed: try count(beat.kv_used),
             kvSpilled: try count(beat.kv_spilled),
-            stepsDone: beat.steps_done, bytesSent: beat.bytes_sent, messagesSent: beat.messages_sent,
+            stepsDone: beat.steps_done, traffic: traffic(beat.traffic),
             diskTrouble: try text(beat.disk_trouble), peakMemoryBytes: try count(beat.peak_memory_bytes))
+    }
+
+    /// None from a worker that does not say.
+    func traffic(_ pointer: UnsafeMutablePointer<Wire__Traffic>?) -> Traffic {
+        var traffic = Traffic()
+        guard let found = pointer?.pointee else { return traffic }
+        func sent(_ pointer: UnsafeMutablePointer<Wire__Sent>?) -> Traffic.Sent {
+            Traffic.Sent(messages: pointer?.pointee.messages ?? 0, bytes: pointer?.pointee.bytes ?? 0)
+        }
+        traffic.hidden = sent(found.hidden)
+        traffic.sums = sent(found.sums)
+        traffic.attention = sent(found.attention)
+        traffic.draws = sent(found.draws)
+        traffic.tokens = found.tokens
+        return traffic
     }
 
     func fetch(_ fetch: Wire__Fetch) throws -> Fetch {

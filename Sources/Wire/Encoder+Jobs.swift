@@ -158,8 +158,7 @@ extension Encoder {
         made.pointee.kv = use(member.kv)
         made.pointee.busy = member.busy
         made.pointee.peak_memory_bytes = UInt64(clamping: member.peakMemory)
-        made.pointee.bytes_sent = member.bytesSent
-        made.pointee.messages_sent = member.messagesSent
+        made.pointee.traffic = traffic(member.traffic)
         made.pointee.threads = UInt32(clamping: member.threads)
         made.pointee.activity = arena.place(text: member.activity)
         return made

@@ -30,6 +30,7 @@ extension Encoder {
         made.pointee.instruction_set = arena.place(text: hello.instructionSet)
         made.pointee.kv_spill_bytes = UInt64(clamping: hello.kvSpillBytes)
         made.pointee.kv_memory_bytes = UInt64(clamping: hello.kvMemoryBytes ?? 0)
+        made.pointee.processors = UInt32(clamping: hello.processors ?? 0)
         return made
     }
 
@@ -72,10 +73,26 @@ extension Encoder {
         made.pointee.kv_used = UInt64(clamping: beat.kvUsed)
         made.pointee.kv_spilled = UInt64(clamping: beat.kvSpilled)
         made.pointee.steps_done = beat.stepsDone
-        made.pointee.bytes_sent = beat.bytesSent
-        made.pointee.messages_sent = beat.messagesSent
+        made.pointee.traffic = traffic(beat.traffic)
         made.pointee.peak_memory_bytes = UInt64(clamping: beat.peakMemoryBytes)
         made.pointee.disk_trouble = arena.place(text: beat.diskTrouble)
+        return made
+    }
+
+    mutating func traffic(_ traffic: Traffic) -> UnsafeMutablePointer<Wire__Traffic>? {
+        let made = arena.new(wire__traffic__init)
+        made.pointee.hidden = sent(traffic.hidden)
+        made.pointee.sums = sent(traffic.sums)
+        made.pointee.attention = sent(traffic.attention)
+        made.pointee.draws = sent(traffic.draws)
+        made.pointee.tokens = traffic.tokens
+        return made
+    }
+
+    private mutating func sent(_ sent: Traffic.Sent) -> UnsafeMutablePointer<Wire__Sent>? {
+        let made = arena.new(wire__sent__init)
+        made.pointee.messages = sent.messages
+        made.pointee.bytes = sent.bytes
         return made
     }
 

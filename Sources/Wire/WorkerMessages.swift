@@ -20,13 +20,16 @@ public struct WorkerHello: Sendable, Hashable {
     public var kvMemoryBytes: Int?
     /// Bytes of a file that its KV pool may take besides.
     public var kvSpillBytes: Int
+    /// Processors of its host, which other workers may share, or nil when it does not say.
+    public var processors: Int?
 
     /// A hello.
     public init(
         worker: WorkerID, threads: Int, memoryBytes: Int, dataEndpoint: String, dataPublicKey: String = "",
         modelDigest: String = "", instructionSet: String = "", kvMemoryBytes: Int? = nil,
-        kvSpillBytes: Int = 0
+        kvSpillBytes: Int = 0, processors: Int? = nil
     ) {
+        self.processors = processors
         self.worker = worker
         self.threads = threads
         self.memoryBytes = memoryBytes
@@ -103,10 +106,8 @@ public struct WorkerHeartbeat: Sendable, Hashable {
     public var kvSpilled: Int
     /// Steps since it started.
     public var stepsDone: UInt64
-    /// Bytes sent to other workers since it started.
-    public var bytesSent: UInt64
-    /// Messages sent to other workers since it started.
-    public var messagesSent: UInt64
+    /// What it has sent to other workers since it started.
+    public var traffic: Traffic
     /// What is wrong with its disk, or an empty text.
     public var diskTrouble: String
     /// The most memory that its process ever held.
@@ -115,16 +116,14 @@ public struct WorkerHeartbeat: Sendable, Hashable {
     /// A heartbeat.
     public init(
         epoch: UInt32, activity: String, kvUsed: Int = 0, kvSpilled: Int = 0, stepsDone: UInt64 = 0,
-        bytesSent: UInt64 = 0,
-        messagesSent: UInt64 = 0, diskTrouble: String = "", peakMemoryBytes: Int = 0
+        traffic: Traffic = Traffic(), diskTrouble: String = "", peakMemoryBytes: Int = 0
     ) {
         self.epoch = epoch
         self.activity = activity
         self.kvUsed = kvUsed
         self.kvSpilled = kvSpilled
         self.stepsDone = stepsDone
-        self.bytesSent = bytesSent
-        self.messagesSent = messagesSent
+        self.traffic = traffic
         self.diskTrouble = diskTrouble
         self.peakMemoryBytes = peakMemoryBytes
     }

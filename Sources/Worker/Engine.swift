@@ -365,7 +365,8 @@ private struct StepLoop {
         case .results(let found):
             if slice.rank == 0 { results = found }
         }
-        parts.vitals.stepDone(kvUsed: now.stage.kvPagesUsed, kvSpilled: now.stage.kvPagesSpilled)
+        parts.vitals.stepDone(
+            tokens: tokens, kvUsed: now.stage.kvPagesUsed, kvSpilled: now.stage.kvPagesSpilled)
         let took = start.duration(to: .now)
         parts.send(
             .stepDone(

@@ -70,23 +70,29 @@ final class LinkCollective: Collective {
         return found
     }
 
-    func trade(_ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>] {
+    func trade(_ goods: Goods, _ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>] {
+        let kind: DataHeader.Kind =
+            switch goods {
+            case .sums: .roots
+            case .attention: .attention
+            case .draws: .logits
+            }
         let start = ContinuousClock.now
         defer { waited += .now - start }
         let number = nextExchange()
         for parcel in parcels {
             let header = DataHeader(
-                kind: .attention, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
+                kind: kind, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
                 parts: parcel.values.isEmpty ? 0 : 1, elements: parcel.values.count)
             try link.send(
                 to: place(parcel.rank), header, parcel.values.isEmpty ? [] : [UnsafeRawBufferPointer(parcel.values)])
         }
-        held = try parcels.map { try link.receive(key(.attention, number, $0.rank)) }
+        held = try parcels.map { try link.receive(key(kind, number, $0.rank)) }
         return try zip(parcels, held).map { parcel, message in
             let elements = message.header.parts == 0 ? 0 : message.header.elements
             guard message.header.parts <= 1, elements == parcel.expected else {
                 throw Problem.failed(
-                    "stage \(slice.stage) rank \(parcel.rank) sent \(elements) values of attention, expected \(parcel.expected)"
+                    "stage \(slice.stage) rank \(parcel.rank) sent \(elements) values of \(goods), expected \(parcel.expected)"
                 )
             }
             return elements == 0 ? UnsafeBufferPointer(start: nil, count: 0) : message.part(0)

@@ -1,3 +1,4 @@
+import Core
 import Synchronization
 import Threads
 import Wire
@@ -11,6 +12,7 @@ final class Vitals: Sendable {
         var kvSpilled = 0
         var diskTrouble = ""
         var stepsDone: UInt64 = 0
+        var tokens: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -21,9 +23,10 @@ final class Vitals: Sendable {
     func set(kvUsed: Int) { state.withLock { $0.kvUsed = kvUsed } }
     func set(diskTrouble: String) { state.withLock { $0.diskTrouble = diskTrouble } }
 
-    func stepDone(kvUsed: Int, kvSpilled: Int) {
+    func stepDone(tokens: Int, kvUsed: Int, kvSpilled: Int) {
         state.withLock {
             $0.stepsDone += 1
+            $0.tokens += UInt64(tokens)
             $0.kvUsed = kvUsed
             $0.kvSpilled = kvSpilled
             $0.activity = "idle"
@@ -31,12 +34,14 @@ final class Vitals: Sendable {
     }
 
     /// The heartbeat of this moment.
-    func heartbeat(bytesSent: UInt64, messagesSent: UInt64) -> WorkerHeartbeat {
+    func heartbeat(_ traffic: Traffic) -> WorkerHeartbeat {
         state.withLock {
-            WorkerHeartbeat(
+            var traffic = traffic
+            traffic.tokens = $0.tokens
+            return WorkerHeartbeat(
                 epoch: $0.epoch, activity: $0.activity, kvUsed: $0.kvUsed, kvSpilled: $0.kvSpilled,
                 stepsDone: $0.stepsDone,
-                bytesSent: bytesSent, messagesSent: messagesSent, diskTrouble: $0.diskTrouble,
+                traffic: traffic, diskTrouble: $0.diskTrouble,
                 peakMemoryBytes: Topology.peakMemory())
         }
     }

@@ -51,7 +51,8 @@ public final class Worker: Sendable {
             WorkerHello(
                 worker: settings.name, threads: settings.threads, memoryBytes: settings.memory,
                 dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: InstructionSet.current.name,
-                kvMemoryBytes: settings.kvMemory, kvSpillBytes: settings.kvSpill)
+                kvMemoryBytes: settings.kvMemory, kvSpillBytes: settings.kvSpill,
+                processors: Topology.processors.count)
         ).encode()
         let inbox = inbox
         settings.log("worker \(settings.name): looking for the coordinator at \(settings.coordinator)")
@@ -81,10 +82,7 @@ public final class Worker: Sendable {
                 nextBeat = now + conversation.interval
                 guard isParentAlive() else { return }
                 if conversation.isWelcome {
-                    let counters = link.counters
-                    send(
-                        .workerHeartbeat(
-                            vitals.heartbeat(bytesSent: counters.bytesSent, messagesSent: counters.messagesSent)))
+                    send(.workerHeartbeat(vitals.heartbeat(link.counters.traffic)))
                 } else if conversation.shouldGreetAgain {
                     client.send(greeting)
                 }

@@ -18,7 +18,7 @@ struct ModelOptions: ParsableArguments {
     )
     var kvTypeName: String?
 
-    @Option(help: "Compute threads of a process; the processors divided among the workers unless given.")
+    @Option(help: "Compute threads of a process; the processors divided among a stage's ranks unless given.")
     var threads: Int?
 
     @Option(help: "Stages x ranks; more than 1x1 runs in freshly started worker processes.")
@@ -42,13 +42,16 @@ struct ModelOptions: ParsableArguments {
     /// How keys and values are held, or nil for what goes with the weights.
     func kvType() throws -> KVType? { try kvTypeName.map { try KVType(flag: $0) } }
 
-    /// Compute threads of each of `workers` processes on this machine.
-    func threadCount(workers: Int) throws -> Int {
+    /// Compute threads of each process on this machine, where so many of them compute at the same time: a stage's ranks.
+    ///
+    /// Stages take turns with one answer, and each may use all processors then; with more, they get in each other's way
+    /// no more than one process's own threads would.
+    func threadCount(ranks: Int) throws -> Int {
         if let threads {
             guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
             return threads
         }
-        return max(1, Topology.processors.count / workers)
+        return max(1, Topology.processors.count / ranks)
     }
 }
 

@@ -10,6 +10,9 @@ struct Status: AsyncParsableCommand {
     @Flag(help: "Show where the KV pages are: by worker, stage and slot, with bytes and reuse.")
     var kv = false
 
+    @Flag(help: "Show what workers have sent to one another, a token and a layer.")
+    var wire = false
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -17,7 +20,8 @@ struct Status: AsyncParsableCommand {
 
     func run() async throws {
         let status = try await gateway.client().json(.GET, "/v1/status")
-        Terminal.write(json ? status.text() + "\n" : kv ? KVMap.page(status) : Self.page(status))
+        guard !json else { return Terminal.write(status.text() + "\n") }
+        Terminal.write(kv ? KVMap.page(status) : wire ? TrafficPage.page(status) : Self.page(status))
     }
 
     /// The status for people.

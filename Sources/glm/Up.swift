@@ -13,7 +13,10 @@ struct Up: AsyncParsableCommand {
     @Option(help: "Worker processes; as many as the layout takes, or one for each processor up to four, unless given.")
     var workers: Int?
 
-    @Option(help: "Compute threads of each worker; the processors divided among them unless given.")
+    @Option(
+        help:
+            "Compute threads of each worker; the processors divided among a stage's ranks, or among all without --layout, unless given."
+    )
     var threads: Int?
 
     @OptionGroup var pool: PoolOptions
@@ -41,7 +44,7 @@ struct Up: AsyncParsableCommand {
         if let layout, layout.workers > count {
             throw Problem.invalid("--layout \(layout) takes \(layout.workers) workers, --workers says \(count)")
         }
-        let threads = try threads ?? settings.int("threads") ?? max(1, processors / count)
+        let threads = try threads ?? settings.int("threads") ?? max(1, processors / (layout?.ranks ?? count))
         guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
         let address = try ListenAddress(listen ?? settings.string("listen") ?? "127.0.0.1:8080")
         let isInsecure = try insecure || settings.bool("insecure") ?? false

@@ -202,7 +202,7 @@ private final class Meeting: @unchecked Sendable {
             }
         }
 
-        func trade(_ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>] {
+        func trade(_ goods: Goods, _ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>] {
             round += 1
             // Everybody lays down all its parcels; the range names whom one is for.
             let all = meeting.meet(rank, round: round, parcels.map { (Array($0.values), $0.rank..<$0.rank + 1) })

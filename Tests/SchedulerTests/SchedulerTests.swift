@@ -119,6 +119,23 @@ struct SchedulerTests {
         #expect(scheduler.next()?.segments.map(\.sequence) == [id(3), id(4)])
     }
 
+    @Test("answers share one step where the stages share their processors, and prompts still fill the stages")
+    func sharedProcessors() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 4, stages: 3, stagesAtOnce: 1), epoch: 1)
+        for n in 1...2 { scheduler.add(id(UInt64(n)), prompt: [1], purpose: .generate(greedy)) }
+        _ = scheduler.next()
+        _ = try scheduler.finished(1, results: (1...2).map { drawn($0, 2) })
+        scheduler.proceed(id(1), with: [2])
+        #expect(scheduler.next()?.segments.map(\.sequence) == [id(1)])
+        scheduler.proceed(id(2), with: [2])
+        #expect(scheduler.next() == nil, "it waits for the other")
+        scheduler.add(id(3), prompt: prompt(100), purpose: .generate(greedy))
+        #expect(scheduler.next()?.segments.map(\.sequence) == [id(3)])
+        _ = try scheduler.finished(2, results: [drawn(1, 3)])
+        scheduler.proceed(id(1), with: [3])
+        #expect(scheduler.next()?.segments.map(\.sequence) == [id(1), id(2), id(3)])
+    }
+
     @Test("a prompt whose beginning is cached goes on from there")
     func cached() throws {
         var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 1)

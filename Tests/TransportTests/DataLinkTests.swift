@@ -52,8 +52,8 @@ struct DataLinkTests {
             #expect(message.values == [Float](repeating: Float(i) + 0.5, count: 2 * size))
         }
         other.join()
-        #expect(a.counters.messagesSent == 9)
-        #expect(a.counters.bytesSent == UInt64(sizes.reduce(0) { $0 + 48 + 8 * $1 }))
+        #expect(a.counters.traffic.total.messages == 9)
+        #expect(a.counters.traffic.total.bytes == UInt64(sizes.reduce(0) { $0 + 48 + 8 * $1 }))
         #expect(a.counters.malformedReceived == 0 && b.counters.malformedReceived == 0)
     }
 

@@ -19,12 +19,22 @@ enum Samples {
 
     static let keys = [PageKey(high: .max, low: 1), PageKey(high: 2, low: .max)]
 
+    static let traffic = {
+        var traffic = Traffic()
+        traffic.hidden = .init(messages: 1, bytes: .max)
+        traffic.sums = .init(messages: 2, bytes: 20)
+        traffic.attention = .init(messages: 3, bytes: 30)
+        traffic.draws = .init(messages: .max, bytes: 40)
+        traffic.tokens = 5
+        return traffic
+    }()
+
     static let fromWorkers: [Message] = [
         .workerHello(
             WorkerHello(
                 worker: WorkerID("ada"), threads: 8, memoryBytes: 64 << 30, dataEndpoint: "tcp://10.0.0.7:4711",
                 dataPublicKey: "key", modelDigest: "abc", instructionSet: "x86-64-v3", kvMemoryBytes: 1 << 33,
-                kvSpillBytes: 5)),
+                kvSpillBytes: 5, processors: 16)),
         .workerHello(WorkerHello(worker: WorkerID("b"), threads: 1, memoryBytes: 0, dataEndpoint: "ipc:///tmp/x")),
         .ready(Ready(epoch: 7, weightBytes: 1 << 33, kvPages: 1_048_576, kvPageBytes: 1 << 20)),
         .ready(Ready(epoch: 7, weightBytes: 0, kvPages: 0, kvPageBytes: 0, stored: keys)),
@@ -48,8 +58,7 @@ enum Samples {
                 ], computeMicroseconds: 1234, waitMicroseconds: 56, inputWaitMicroseconds: 7)),
         .workerHeartbeat(
             WorkerHeartbeat(
-                epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, kvSpilled: 4, stepsDone: 17, bytesSent: .max,
-                messagesSent: 3,
+                epoch: 7, activity: "step 17: 512 tokens", kvUsed: 9, kvSpilled: 4, stepsDone: 17, traffic: traffic,
                 diskTrouble: "full", peakMemoryBytes: 1 << 30)),
         .fetch(request: 3, Fetch(tensor: "model.layers.0.mlp.up.weight", rows: 0..<128, columns: 64..<96)),
         .fetch(request: 4, Fetch(tensor: "model.norm.weight", rows: 0..<1)),
@@ -204,7 +213,7 @@ enum Samples {
                         kv: KVUse(
                             pages: 6, used: 5, idle: 4, spilled: 2, pageBytes: 3, stored: 2, slotPages: [1, 0],
                             slotReuses: [0, 9],
-                            trouble: "full"), busy: 0.5, peakMemory: 7, bytesSent: .max, messagesSent: 3,
+                            trouble: "full"), busy: 0.5, peakMemory: 7, traffic: traffic,
                         threads: 8, activity: "idle"),
                     ClusterStatus.Member(
                         worker: WorkerID("b"), state: "spare", stage: nil, rank: nil, layers: nil, leaves: nil,

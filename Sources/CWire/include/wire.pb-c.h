@@ -31,6 +31,8 @@ typedef struct Wire__Scores Wire__Scores;
 typedef struct Wire__SegmentResult Wire__SegmentResult;
 typedef struct Wire__StepDone Wire__StepDone;
 typedef struct Wire__WorkerHeartbeat Wire__WorkerHeartbeat;
+typedef struct Wire__Traffic Wire__Traffic;
+typedef struct Wire__Sent Wire__Sent;
 typedef struct Wire__Fetch Wire__Fetch;
 typedef struct Wire__Piece Wire__Piece;
 typedef struct Wire__Welcome Wire__Welcome;
@@ -363,10 +365,14 @@ struct  Wire__WorkerHello
    * A file's bytes besides.
    */
   uint64_t kv_spill_bytes;
+  /*
+   * Of its host, which others may share; 0 is unknown.
+   */
+  uint32_t processors;
 };
 #define WIRE__WORKER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_hello__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 struct  Wire__Ready
@@ -517,8 +523,6 @@ struct  Wire__WorkerHeartbeat
    */
   uint64_t kv_used;
   uint64_t steps_done;
-  uint64_t bytes_sent;
-  uint64_t messages_sent;
   /*
    * What is wrong with its disk, if anything.
    */
@@ -528,10 +532,39 @@ struct  Wire__WorkerHeartbeat
    * Pages of those used that are a file's.
    */
   uint64_t kv_spilled;
+  Wire__Traffic *traffic;
 };
 #define WIRE__WORKER_HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_heartbeat__descriptor) \
-    , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0 }
+    , 0, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, 0, 0, NULL }
+
+
+/*
+ * What a worker has sent to other workers since it started, and for how many tokens.
+ */
+struct  Wire__Traffic
+{
+  ProtobufCMessage base;
+  Wire__Sent *hidden;
+  Wire__Sent *sums;
+  Wire__Sent *attention;
+  Wire__Sent *draws;
+  uint64_t tokens;
+};
+#define WIRE__TRAFFIC__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__traffic__descriptor) \
+    , NULL, NULL, NULL, NULL, 0 }
+
+
+struct  Wire__Sent
+{
+  ProtobufCMessage base;
+  uint64_t messages;
+  uint64_t bytes;
+};
+#define WIRE__SENT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__sent__descriptor) \
+    , 0, 0 }
 
 
 /*
@@ -1268,12 +1301,11 @@ struct  Wire__Member
   Wire__KvUse *kv;
   double busy;
   uint64_t peak_memory_bytes;
-  uint64_t bytes_sent;
-  uint64_t messages_sent;
+  Wire__Traffic *traffic;
 };
 #define WIRE__MEMBER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__member__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, (char *)protobuf_c_empty_string, NULL, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, (char *)protobuf_c_empty_string, NULL, 0, 0, NULL }
 
 
 /*
@@ -1786,6 +1818,44 @@ Wire__WorkerHeartbeat *
                       const uint8_t       *data);
 void   wire__worker_heartbeat__free_unpacked
                      (Wire__WorkerHeartbeat *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Traffic methods */
+void   wire__traffic__init
+                     (Wire__Traffic         *message);
+size_t wire__traffic__get_packed_size
+                     (const Wire__Traffic   *message);
+size_t wire__traffic__pack
+                     (const Wire__Traffic   *message,
+                      uint8_t             *out);
+size_t wire__traffic__pack_to_buffer
+                     (const Wire__Traffic   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Traffic *
+       wire__traffic__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__traffic__free_unpacked
+                     (Wire__Traffic *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Sent methods */
+void   wire__sent__init
+                     (Wire__Sent         *message);
+size_t wire__sent__get_packed_size
+                     (const Wire__Sent   *message);
+size_t wire__sent__pack
+                     (const Wire__Sent   *message,
+                      uint8_t             *out);
+size_t wire__sent__pack_to_buffer
+                     (const Wire__Sent   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Sent *
+       wire__sent__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__sent__free_unpacked
+                     (Wire__Sent *message,
                       ProtobufCAllocator *allocator);
 /* Wire__Fetch methods */
 void   wire__fetch__init
@@ -2787,6 +2857,12 @@ typedef void (*Wire__StepDone_Closure)
 typedef void (*Wire__WorkerHeartbeat_Closure)
                  (const Wire__WorkerHeartbeat *message,
                   void *closure_data);
+typedef void (*Wire__Traffic_Closure)
+                 (const Wire__Traffic *message,
+                  void *closure_data);
+typedef void (*Wire__Sent_Closure)
+                 (const Wire__Sent *message,
+                  void *closure_data);
 typedef void (*Wire__Fetch_Closure)
                  (const Wire__Fetch *message,
                   void *closure_data);
@@ -2968,6 +3044,8 @@ extern const ProtobufCMessageDescriptor wire__scores__descriptor;
 extern const ProtobufCMessageDescriptor wire__segment_result__descriptor;
 extern const ProtobufCMessageDescriptor wire__step_done__descriptor;
 extern const ProtobufCMessageDescriptor wire__worker_heartbeat__descriptor;
+extern const ProtobufCMessageDescriptor wire__traffic__descriptor;
+extern const ProtobufCMessageDescriptor wire__sent__descriptor;
 extern const ProtobufCMessageDescriptor wire__fetch__descriptor;
 extern const ProtobufCMessageDescriptor wire__piece__descriptor;
 extern const ProtobufCMessageDescriptor wire__welcome__descriptor;

@@ -104,9 +104,11 @@ enum ClusterExposition {
         each("glm_worker_disk_trouble", .gauge, "Whether pages cannot be kept on its disk.") {
             $0.kv.trouble.isEmpty ? 0 : 1
         }
-        each("glm_worker_sent_bytes_total", .counter, "Bytes that it sent to other workers.") { Double($0.bytesSent) }
+        each("glm_worker_sent_bytes_total", .counter, "Bytes that it sent to other workers.") {
+            Double($0.traffic.total.bytes)
+        }
         each("glm_worker_sent_messages_total", .counter, "Messages that it sent to other workers.") {
-            Double($0.messagesSent)
+            Double($0.traffic.total.messages)
         }
     }
 }

@@ -47,6 +47,9 @@ struct ModelBench: AsyncParsableCommand {
     @Option(help: "Tokens in one step of the prompt.")
     var chunk = 512
 
+    @Option(help: "Jobs that run at the same time, each with its own prompt; rates are of all together.")
+    var jobs = 1
+
     @Option(help: "Times each is measured; the median counts.")
     var repeats = 3
 
@@ -54,8 +57,8 @@ struct ModelBench: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        guard prefill >= 0, decode >= 0, chunk > 0, repeats > 0 else {
-            throw Problem.invalid("--prefill and --decode must be 0 or more, --chunk and --repeats 1 or more")
+        guard prefill >= 0, decode >= 0, chunk > 0, repeats > 0, jobs > 0 else {
+            throw Problem.invalid("--prefill and --decode must be 0 or more, --chunk, --jobs and --repeats 1 or more")
         }
         let checkpoint = try Checkpoint.open(options.model)
         let description = try ModelDescription(checkpoint)
@@ -68,8 +71,8 @@ struct ModelBench: AsyncParsableCommand {
             ? try measureHere(checkpoint, description.configuration, depths: depths, kvType: kvType)
             : try await measureCluster(layout, description.configuration, depths: depths, kvType: kvType)
         let report = Report(
-            model: options.model, layout: layout.description, threads: try options.threadCount(workers: layout.workers),
-            kvType: kvType.name, prefill: prefill, decode: decode, rows: rows)
+            model: options.model, layout: layout.description, threads: try options.threadCount(ranks: layout.ranks),
+            kvType: kvType.name, jobs: jobs, prefill: prefill, decode: decode, rows: rows)
         Terminal.write(json ? try report.json() : report.page)
     }
 
@@ -89,9 +92,9 @@ struct ModelBench: AsyncParsableCommand {
         }
     }
 
-    /// Tokens that repeat nothing for long, all inside the smallest vocabulary served.
-    private func tokens(_ count: Int, vocabulary: Int) -> [TokenID] {
-        (0..<count).map { TokenID(($0 &* 7919 &+ 13) % min(vocabulary, 256)) }
+    /// Tokens that repeat nothing for long, all inside the smallest vocabulary served; each job has its own.
+    private func tokens(_ count: Int, job: Int, vocabulary: Int) -> [TokenID] {
+        (0..<count).map { TokenID(($0 &* 7919 &+ 13 &+ job) % min(vocabulary, 256)) }
     }
 
     private func measureHere(
@@ -99,15 +102,16 @@ struct ModelBench: AsyncParsableCommand {
     ) throws -> [Row] {
         let length = (depths.max() ?? 0) + max(prefill, 1) + decode
         let cache =
-            length * configuration.layers * 2 * configuration.kvHeads * kvType.byteCount(headDim: configuration.headDim)
+            jobs * length * configuration.layers * 2 * configuration.kvHeads
+            * kvType.byteCount(headDim: configuration.headDim)
         guard cache < Topology.memoryAvailable() else {
             throw Problem.unavailable(
-                "a KV cache of \(length) tokens takes \(Terminal.bytes(cache)), \(Terminal.bytes(Topology.memoryAvailable())) of memory are free; use a smaller --depth or --kv-type"
+                "a KV cache of \(jobs * length) tokens takes \(Terminal.bytes(cache)), \(Terminal.bytes(Topology.memoryAvailable())) of memory are free; use a smaller --depth, --jobs or --kv-type"
             )
         }
         let generator = try Generator(
-            checkpoint, type: try options.weightType(), kvType: kvType, kvTokens: length + Slots.pageTokens,
-            threads: try options.threadCount(workers: 1))
+            checkpoint, type: try options.weightType(), kvType: kvType, kvTokens: jobs * (length + Slots.pageTokens),
+            threads: try options.threadCount(ranks: 1))
         return try depths.map { try measure(generator, depth: $0) }
     }
 
@@ -120,45 +124,51 @@ struct ModelBench: AsyncParsableCommand {
         var prefills: [Double] = []
         var decodes: [Double] = []
         for _ in 0..<repeats {
-            let id = generator.nextSequence()
+            let ids = (0..<jobs).map { _ in generator.nextSequence() }
             var position = 0
+            /// Gives every job `count` tokens more, as many in a step as `chunk` lets in.
             func feed(_ count: Int) throws {
                 let end = position + count
                 while position < end {
                     let next = min(chunk, end - position)
-                    let output: Segment.Output = position + next == end ? greedy : .none
-                    _ = try generator.run([
+                    let isLast = position + next == end
+                    let segments = ids.enumerated().map { job, id in
                         Segment(
-                            sequence: id, start: position, tokens: tokens(next, vocabulary: vocabulary), output: output,
-                            attention: attention)
-                    ])
+                            sequence: id, start: position, tokens: tokens(next, job: job, vocabulary: vocabulary),
+                            output: isLast ? greedy : .none, attention: attention)
+                    }
+                    let together = max(chunk / next, 1)
+                    for first in stride(from: 0, to: jobs, by: together) {
+                        _ = try generator.run(Array(segments[first..<min(first + together, jobs)]))
+                    }
                     position += next
                 }
             }
             if filled == .synthetic {
-                try generator.stage.fillSynthetically(id, tokens: depth)
+                for id in ids { try generator.stage.fillSynthetically(id, tokens: depth) }
                 position = depth
             } else {
                 try feed(depth)
             }
             if prefill > 0 {
                 let time = try ContinuousClock().measure { try feed(prefill) }
-                prefills.append(Double(prefill) / seconds(time))
+                prefills.append(Double(jobs * prefill) / seconds(time))
             } else if depth == 0 {
                 try feed(1)
             }
             if decode > 0 {
                 let time = try ContinuousClock().measure { for _ in 0..<decode { try feed(1) } }
-                decodes.append(Double(decode) / seconds(time))
+                decodes.append(Double(jobs * decode) / seconds(time))
             }
-            try generator.release([id])
+            try generator.release(ids)
         }
         return Row(
             depth: depth, filled: depth == 0 ? "nothing" : filled.rawValue, prefillTokensPerSecond: median(prefills),
             decodeTokensPerSecond: median(decodes))
     }
 
-    /// On a cluster a job's own timings count: prefill to the first token, decode from there.
+    /// On a cluster one job's own timings count, prefill to the first token, decode from there; of several jobs, which take
+    /// turns, the time until all have their first token, and then the time until all have ended.
     private func measureCluster(
         _ layout: Layout, _ configuration: Configuration, depths: [Int], kvType: KVType
     ) async throws -> [Row] {
@@ -168,25 +178,23 @@ struct ModelBench: AsyncParsableCommand {
         }
         let cluster = try await LocalCluster.start(
             layout: layout, model: options.model, type: try options.weightType(), kvType: kvType,
-            threads: try options.threadCount(workers: layout.workers))
+            threads: try options.threadCount(ranks: layout.ranks))
         var prefills: [Double] = []
         var decodes: [Double] = []
         do {
-            for _ in 0..<repeats {
-                let request = JobRequest(
-                    prompt: tokens(max(prefill, 1), vocabulary: configuration.vocabulary),
-                    // Guesses of made-up text would say nothing about speed.
-                    options: GenerationOptions(
-                        maxTokens: decode + 1, ignoresEndOfSequence: true, attention: try options.attention(),
-                        speculates: false),
-                    endsWithClient: true)
-                let (_, events) = try await cluster.coordinator.submit(request)
-                for await event in events {
-                    if case .failed(let problem) = event { throw problem }
-                    guard case .finished(_, _, _, let timings) = event else { continue }
-                    prefills.append(Double(prefill) / seconds(timings.prefill))
-                    if decode > 0 { decodes.append(Double(decode) / seconds(timings.decode)) }
+            for turn in 0..<repeats {
+                let requests = try (0..<jobs).map { job in
+                    JobRequest(
+                        prompt: tokens(max(prefill, 1), job: turn * jobs + job, vocabulary: configuration.vocabulary),
+                        // Guesses of made-up text would say nothing about speed.
+                        options: GenerationOptions(
+                            maxTokens: decode + 1, ignoresEndOfSequence: true, attention: try options.attention(),
+                            speculates: false),
+                        endsWithClient: true)
                 }
+                let rates = try await together(requests, on: cluster.coordinator)
+                prefills.append(rates.0)
+                if decode > 0 { decodes.append(rates.1) }
             }
         } catch {
             await cluster.stop()
@@ -198,6 +206,39 @@ struct ModelBench: AsyncParsableCommand {
                 depth: 0, filled: "nothing", prefillTokensPerSecond: median(prefills),
                 decodeTokensPerSecond: median(decodes))
         ]
+    }
+
+    /// Runs jobs at the same time: tokens/s of all prompts until the last job has its first token, and of the answers from
+    /// there to the last one's end.
+    private func together(_ requests: [JobRequest], on coordinator: Coordinator) async throws -> (Double, Double) {
+        let clock = ContinuousClock()
+        let start = clock.now
+        return try await withThrowingTaskGroup(of: (drawn: [Duration], timings: Timings).self) { group in
+            for request in requests {
+                group.addTask {
+                    let (_, events) = try await coordinator.submit(request)
+                    var drawn: [Duration] = []
+                    for await event in events {
+                        if case .failed(let problem) = event { throw problem }
+                        if case .token = event { drawn.append(clock.now - start) }
+                        guard case .finished(_, _, _, let timings) = event else { continue }
+                        return (drawn, timings)
+                    }
+                    throw Problem.failed("a job's events ended before the job did")
+                }
+            }
+            var all: [(drawn: [Duration], timings: Timings)] = []
+            for try await job in group { all.append(job) }
+            if all.count == 1 {
+                return (
+                    Double(prefill) / seconds(all[0].timings.prefill), Double(decode) / seconds(all[0].timings.decode)
+                )
+            }
+            let first = all.compactMap(\.drawn.first).max() ?? .zero
+            let end = all.compactMap(\.drawn.last).max() ?? .zero
+            let after = all.reduce(0) { $0 + $1.drawn.count { $0 > first } }
+            return (Double(jobs * prefill) / seconds(first), Double(after) / seconds(end - first))
+        }
     }
 
     private func median(_ values: [Double]) -> Double? {
@@ -218,6 +259,7 @@ struct ModelBench: AsyncParsableCommand {
         var layout: String
         var threads: Int
         var kvType: String
+        var jobs: Int
         var prefill: Int
         var decode: Int
         var rows: [Row]
@@ -233,7 +275,8 @@ struct ModelBench: AsyncParsableCommand {
             func rate(_ value: Double?) -> String {
                 value.map { Terminal.fixed($0, places: $0 < 10 ? 3 : 2) } ?? "-"
             }
-            var page = "layout \(layout), \(threads) threads a process, KV cache \(kvType)\n"
+            var page = "layout \(layout), \(threads) threads a process, KV cache \(kvType)"
+            page += jobs == 1 ? "\n" : ", \(jobs) jobs together\n"
             page += Terminal.table(
                 ["DEPTH", "FILLED", "PREFILL \(prefill) T/S", "DECODE \(decode) T/S"],
                 rows.map { row in
