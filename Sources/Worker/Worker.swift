@@ -93,7 +93,10 @@ public final class Worker: Sendable {
                 send(.goodbye)
                 return
             case .client(let event):
+                let interval = conversation.interval
                 if try conversation.hear(event) { return }
+                // A coordinator that expects signs of life sooner does so from its welcome on.
+                if conversation.interval < interval { nextBeat = min(nextBeat, now + conversation.interval) }
             }
         }
     }

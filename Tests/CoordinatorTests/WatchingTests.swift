@@ -68,6 +68,7 @@ struct WatchingTests {
             for _ in 0..<500 {
                 members = await cluster.coordinator.status().members
                 if members.allSatisfy({ $0.traffic.tokens == tokens }) { break }
+                #expect(members.count == grid.workers)
                 try await Task.sleep(for: .milliseconds(20))
             }
             func sent(_ messages: Int, _ bytes: Int) -> Traffic.Sent {
