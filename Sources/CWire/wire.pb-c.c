@@ -6816,7 +6816,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[14] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[15] =
 {
   {
     "sampling",
@@ -6975,6 +6975,18 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "priority",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, priority),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "grammar",
     20,
     PROTOBUF_C_LABEL_REPEATED,
@@ -6991,13 +7003,14 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
   12,   /* field[12] = computes_singly */
   11,   /* field[11] = embedding */
-  13,   /* field[13] = grammar */
+  14,   /* field[14] = grammar */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
   6,   /* field[6] = is_sparse */
   2,   /* field[2] = max_tokens */
   8,   /* field[8] = min_tokens */
+  13,   /* field[13] = priority */
   10,   /* field[10] = prompt_logprobs */
   0,   /* field[0] = sampling */
   3,   /* field[3] = stop */
@@ -7006,8 +7019,8 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 13 },
-  { 0, 14 }
+  { 20, 14 },
+  { 0, 15 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -7017,7 +7030,7 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  14,
+  15,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   2,  wire__generation_options__number_ranges,
@@ -7771,7 +7784,7 @@ const ProtobufCMessageDescriptor wire__job_event__descriptor =
   (ProtobufCMessageInit) wire__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[18] =
+static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[19] =
 {
   {
     "job",
@@ -7989,6 +8002,18 @@ static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[18] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "priority",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, priority),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_state__field_indices_by_name[] = {
   8,   /* field[8] = accepted */
@@ -8000,6 +8025,7 @@ static const unsigned wire__job_state__field_indices_by_name[] = {
   14,   /* field[14] = owner */
   1,   /* field[1] = phase */
   3,   /* field[3] = prefilled_tokens */
+  18,   /* field[18] = priority */
   7,   /* field[7] = problem */
   2,   /* field[2] = prompt_tokens */
   15,   /* field[15] = queue_position */
@@ -8014,7 +8040,7 @@ static const ProtobufCIntRange wire__job_state__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 20, 14 },
-  { 0, 18 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor wire__job_state__descriptor =
 {
@@ -8024,7 +8050,7 @@ const ProtobufCMessageDescriptor wire__job_state__descriptor =
   "Wire__JobState",
   "wire",
   sizeof(Wire__JobState),
-  18,
+  19,
   wire__job_state__field_descriptors,
   wire__job_state__field_indices_by_name,
   2,  wire__job_state__number_ranges,

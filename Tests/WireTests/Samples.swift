@@ -118,7 +118,7 @@ enum Samples {
     static let jobStates: [JobState] = [
         JobState(
             id: job, phase: .queued, prefill: PrefillProgress(total: 10), accepted: 1_700_000_000.25, owner: "k7",
-            queuePosition: 3, secondsToStart: 12.5),
+            priority: -7, queuePosition: 3, secondsToStart: 12.5),
         JobState(
             id: JobID("job-18"), phase: .failed, prefill: progress, tokens: [1, 2],
             text: "caf\u{e9}\0",
@@ -139,7 +139,7 @@ enum Samples {
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
                     reusesPrefix: false, attention: .sparse, stopTokenIDs: [7, 9], minTokens: 12, promptLogprobs: 0,
-                    embedding: .last, grammar: grammar, speculates: false),
+                    embedding: .last, grammar: grammar, speculates: false, priority: 100),
                 endsWithClient: true, owner: "k7", tag: "batch_1/17", requestID: "req-1")),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),

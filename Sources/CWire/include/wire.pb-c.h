@@ -1023,6 +1023,10 @@ struct  Wire__GenerationOptions
    */
   protobuf_c_boolean computes_singly;
   /*
+   * The lowest is served first.
+   */
+  int32_t priority;
+  /*
    * What the answer must look like; none: anything.
    */
   size_t n_grammar;
@@ -1030,7 +1034,7 @@ struct  Wire__GenerationOptions
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0, 0,NULL }
 
 
 /*
@@ -1233,10 +1237,11 @@ struct  Wire__JobState
   uint64_t queue_position;
   protobuf_c_boolean has_seconds_to_start;
   double seconds_to_start;
+  int32_t priority;
 };
 #define WIRE__JOB_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_state__descriptor) \
-    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
 
 
 struct  Wire__JobList
