@@ -122,7 +122,7 @@ actor BatchRunner {
                     let model = try await models.served()
                     let body = try await FileParts.filled(line.body, from: service)
                     let read = try await NIOThreadPool.singleton.runIfActive {
-                        try JobRoutes.read(body, model: model, url: line.url)
+                        try line.endpoint.read(body, model: model)
                     }
                     let requests = read.jobs.enumerated().map { copy, request in
                         var request = request
@@ -172,7 +172,7 @@ actor BatchRunner {
     }
 
     /// The requests of a file; a long one takes a while, on a thread that nobody else waits for.
-    static func read(_ data: [UInt8], endpoint: String) async throws -> (lines: [BatchLine], faults: [Batch.Fault]) {
+    static func read(_ data: [UInt8], endpoint: Endpoint) async throws -> (lines: [BatchLine], faults: [Batch.Fault]) {
         try await NIOThreadPool.singleton.runIfActive { BatchLine.read(data, endpoint: endpoint) }
     }
 }
