@@ -95,6 +95,8 @@ struct BatchTests {
             }
             let errors = try await client.send(.get, "/v1/files/\(end["error_file_id"]?.string ?? "")/content").body
             #expect(errors.contains("bad") && errors.contains("worker ada is lost"))
+            let names = Set(await cluster.requests.map(\.requestID))
+            #expect(names == Set((0..<41).map { "\(end["id"]?.string ?? "")/\($0)" }))
             #expect(await cluster.requests.count == 41)
             #expect(await cluster.kept.keys.allSatisfy { $0.kind != "line" })
             let list = try await client.send(.get, "/v1/batches").json
