@@ -6816,7 +6816,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[15] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[17] =
 {
   {
     "sampling",
@@ -6998,12 +6998,38 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "grammar_sequel",
+    21,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__GenerationOptions, n_grammar_sequel),
+    offsetof(Wire__GenerationOptions, grammar_sequel),
+    &wire__grammar_alternative__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grammar_link",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, grammar_link),
+    &wire__grammar_link__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
   12,   /* field[12] = computes_singly */
   11,   /* field[11] = embedding */
   14,   /* field[14] = grammar */
+  16,   /* field[16] = grammar_link */
+  15,   /* field[15] = grammar_sequel */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
@@ -7020,7 +7046,7 @@ static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 20, 14 },
-  { 0, 15 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -7030,14 +7056,14 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  15,
+  17,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   2,  wire__generation_options__number_ranges,
   (ProtobufCMessageInit) wire__generation_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descriptors[3] =
+static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descriptors[4] =
 {
   {
     "lead",
@@ -7075,8 +7101,21 @@ static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "continues",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, continues),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__grammar_alternative__field_indices_by_name[] = {
+  3,   /* field[3] = continues */
   0,   /* field[0] = lead */
   1,   /* field[1] = notation */
   2,   /* field[2] = rule */
@@ -7084,7 +7123,7 @@ static const unsigned wire__grammar_alternative__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__grammar_alternative__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
 {
@@ -7094,7 +7133,7 @@ const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
   "Wire__GrammarAlternative",
   "wire",
   sizeof(Wire__GrammarAlternative),
-  3,
+  4,
   wire__grammar_alternative__field_descriptors,
   wire__grammar_alternative__field_indices_by_name,
   1,  wire__grammar_alternative__number_ranges,
@@ -9755,6 +9794,36 @@ const ProtobufCEnumDescriptor wire__notation__descriptor =
   wire__notation__enum_values_by_name,
   1,
   wire__notation__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__grammar_link__enum_values_by_number[3] =
+{
+  { "GRAMMAR_LINK_UNSPECIFIED", "WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED", 0 },
+  { "GRAMMAR_LINK_LINE", "WIRE__GRAMMAR_LINK__GRAMMAR_LINK_LINE", 1 },
+  { "GRAMMAR_LINK_TURN", "WIRE__GRAMMAR_LINK__GRAMMAR_LINK_TURN", 2 },
+};
+static const ProtobufCIntRange wire__grammar_link__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex wire__grammar_link__enum_values_by_name[3] =
+{
+  { "GRAMMAR_LINK_LINE", 1 },
+  { "GRAMMAR_LINK_TURN", 2 },
+  { "GRAMMAR_LINK_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__grammar_link__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.GrammarLink",
+  "GrammarLink",
+  "Wire__GrammarLink",
+  "wire",
+  3,
+  wire__grammar_link__enum_values_by_number,
+  3,
+  wire__grammar_link__enum_values_by_name,
+  1,
+  wire__grammar_link__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue wire__finish_reason__enum_values_by_number[5] =

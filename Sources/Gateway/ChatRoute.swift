@@ -32,7 +32,8 @@ enum ChatRoute {
             opening = .text(last.content ?? "")
         }
         options.grammar = try tools.grammar(
-            content: try GrammarFields.grammar(fields), lead: opening == .turn ? model.answerLead : "")
+            content: try GrammarFields.grammar(fields), lead: opening == .turn ? model.answerLead : "",
+            link: model.callLink)
         let prompt = try model.chatPrompt(messages, tools: tools.shown, opening: opening)
         try model.check(prompt, param: "messages")
         let plan = AnswerBuilder.Plan(

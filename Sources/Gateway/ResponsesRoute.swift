@@ -12,7 +12,8 @@ enum ResponsesRoute {
         let tools = try tools(fields)
         let logprobs = try logprobs(fields)
         var options = try SamplingFields.options(fields, model: model, maxTokens: maxTokens, logprobs: logprobs)
-        options.grammar = try tools.grammar(content: try GrammarFields.textFormat(fields), lead: model.answerLead)
+        options.grammar = try tools.grammar(
+            content: try GrammarFields.textFormat(fields), lead: model.answerLead, link: model.callLink)
         let streaming = try StreamFields(fields)
         let messages = try ResponsesInput.messages(fields)
         let prompt = try model.chatPrompt(messages, tools: tools.shown, opening: tools.opening)

@@ -32,7 +32,7 @@ extension Decoder {
                 ? try count(UInt64(options.prompt_logprobs), most: 1 << 20) : nil,
             embedding: options.embedding == WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED
                 ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"),
-            grammar: try grammar(options.grammar, count: options.n_grammar),
+            grammar: try grammar(options),
             speculates: options.computes_singly == 0, priority: Int(options.priority))
     }
 

@@ -51,6 +51,12 @@ extension Encoder {
         let alternatives = options.grammar?.alternatives ?? []
         made.pointee.n_grammar = alternatives.count
         made.pointee.grammar = arena.place(alternatives.map { alternative($0) })
+        if let sequel = options.grammar?.sequel {
+            made.pointee.n_grammar_sequel = sequel.alternatives.count
+            made.pointee.grammar_sequel = arena.place(sequel.alternatives.map { alternative($0) })
+            made.pointee.grammar_link = wireValue(
+                sequel.link, in: AnswerGrammar.Link.wire, unspecified: WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED)
+        }
         return made
     }
 

@@ -151,7 +151,8 @@ enum Samples {
 
     /// Every notation.
     private static let grammar = AnswerGrammar(
-        AnswerGrammar.Notation.allCases.map { .init(lead: "ein\n\0", notation: $0, rule: "{\"é\":1}") })
+        AnswerGrammar.Notation.allCases.map { .init(lead: "ein\n\0", notation: $0, rule: "{\"é\":1}") },
+        sequel: .init(link: .turn, alternatives: [.init(notation: .regex, rule: "é+", continues: true)]))
 
     /// A mask of either form.
     private static let masked: Drawing = {

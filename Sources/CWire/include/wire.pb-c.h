@@ -142,6 +142,12 @@ typedef enum _Wire__Notation {
   WIRE__NOTATION__NOTATION_TEXT = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__NOTATION)
 } Wire__Notation;
+typedef enum _Wire__GrammarLink {
+  WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED = 0,
+  WIRE__GRAMMAR_LINK__GRAMMAR_LINK_LINE = 1,
+  WIRE__GRAMMAR_LINK__GRAMMAR_LINK_TURN = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__GRAMMAR_LINK)
+} Wire__GrammarLink;
 typedef enum _Wire__FinishReason {
   WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED = 0,
   WIRE__FINISH_REASON__FINISH_REASON_STOP = 1,
@@ -1031,10 +1037,16 @@ struct  Wire__GenerationOptions
    */
   size_t n_grammar;
   Wire__GrammarAlternative **grammar;
+  /*
+   * What may follow those that continue, and what stands before each; none: nothing.
+   */
+  size_t n_grammar_sequel;
+  Wire__GrammarAlternative **grammar_sequel;
+  Wire__GrammarLink grammar_link;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0, 0,NULL }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0, 0,NULL, 0,NULL, WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED }
 
 
 /*
@@ -1046,10 +1058,11 @@ struct  Wire__GrammarAlternative
   ProtobufCBinaryData lead;
   Wire__Notation notation;
   ProtobufCBinaryData rule;
+  protobuf_c_boolean continues;
 };
 #define WIRE__GRAMMAR_ALTERNATIVE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__grammar_alternative__descriptor) \
-    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL} }
+    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL}, 0 }
 
 
 struct  Wire__JobRequest
@@ -2954,6 +2967,7 @@ extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
 extern const ProtobufCEnumDescriptor    wire__notation__descriptor;
+extern const ProtobufCEnumDescriptor    wire__grammar_link__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;
 extern const ProtobufCEnumDescriptor    wire__key_scope__descriptor;
