@@ -17,6 +17,7 @@ fi
 port=$(free_port)
 store="$work/store.db"
 "$glm" keys create --store "$store" --name tester --scope admin >"$work/key" 2>"$work/key-id"
+"$glm" keys create --store "$store" --name narrow --requests-per-minute 2 >"$work/narrow" 2>/dev/null
 start up "$glm" up --workers 2 --layout 1x2 --threads 1 --model "$work/needle" --store "$store" --listen "127.0.0.1:$port"
 ready() { "$glm" status --gateway "http://127.0.0.1:$port" --api-key "$work/key" --json | grep -Eq '"state" ?: ?"ready"'; }
 check "the cluster is ready for who has a key" eventually 60 ready
@@ -73,6 +74,22 @@ start caddy env HOME="$work/caddy" XDG_DATA_HOME="$work/caddy" XDG_CONFIG_HOME="
 through "caddy with deploy/Caddyfile" "$plain" "$secure" 308
 check "a page of another site may not call" status 403 -H "origin: https://evil.example" -H "authorization: Bearer $(cat "$work/key")" "http://127.0.0.1:$port/v1/models"
 
+# Asks three times with a key that may ask twice a minute; the third time it is told when to come back.
+limited() {
+    local answers
+    answers=$(for _ in 1 2 3; do
+        curl --silent --dump-header - --output /dev/null "http://127.0.0.1:$port/v1/completions" \
+            -H "authorization: Bearer $(cat "$work/narrow")" -d '{"prompt":"a","max_tokens":1}' | grep -iE '^(HTTP|retry-after)'
+    done | tr -d '\r' | sed -E 's/^HTTP[^ ]* ([0-9]+).*/\1/; s/: [0-9]+$//I' | tr '\n' ' ')
+    [ "${answers,,}" = "200 200 429 retry-after " ]
+}
+check "beyond a key's limit the answer is 429, with the time to come back" limited
+head -c 70000 /dev/zero | tr '\0' x | sed 's/^/x-long: /' >"$work/long-head"
+check "a head of 70 KB is refused" status 400 -H "@$work/long-head" "http://127.0.0.1:$port/health"
+head -c 69000000 /dev/zero | tr '\0' a >"$work/longer.txt"
+check "a body of 69 MB is refused" status 413 -H "authorization: Bearer $(cat "$work/key")" --data-binary "@$work/longer.txt" "http://127.0.0.1:$port/v1/completions"
+rm "$work/longer.txt"
+
 check "a reader that stalls holds up nobody, and loses nothing" "$python" Tests/clients/stalled_reader.py "http://127.0.0.1:$port" "$(cat "$work/key")"
 check "the openai client runs a batch with a key" "$python" Tests/clients/openai_batch.py "http://127.0.0.1:$port" "$(cat "$work/key")"
 printf '%s\n' '{"custom_id":"a","method":"POST","url":"/v1/completions","body":{"prompt":" Note: heron=719. heron=","max_tokens":4,"temperature":0}}' >"$work/batch.jsonl"
@@ -80,7 +97,7 @@ batch() { "$glm" submit --batch "$work/batch.jsonl" --gateway "http://127.0.0.1:
 check "glm submit --batch prints its results" batch
 check "what a key used is counted" eval '"$glm" keys list --store "$store" --json | grep -Eq "\"jobs\" ?: ?[1-9]"'
 id=$(sed -n 's/^\(key-[0-9a-f]*\):.*/\1/p' "$work/key-id")
-check "a key is revoked" "$glm" keys revoke "$id" --store "$store"
+check "a key is revoked" eval '"$glm" keys revoke "$id" --store "$store" --json | grep -q "\"state\":\"revoked\""'
 revoked() { status 401 -H "authorization: Bearer $(cat "$work/key")" "http://127.0.0.1:$port/v1/models"; }
 check "and opens nothing soon after" eventually 5 revoked
 if [ "$failed" -gt 0 ]; then tail -n 5 "$work/up.log" "$work/nginx.log" "$work/caddy.log"; fi
