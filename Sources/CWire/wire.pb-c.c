@@ -7048,7 +7048,7 @@ const ProtobufCMessageDescriptor wire__model_card__descriptor =
   (ProtobufCMessageInit) wire__model_card__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[14] =
+static const ProtobufCFieldDescriptor wire__generation_options__field_descriptors[17] =
 {
   {
     "sampling",
@@ -7207,6 +7207,18 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "priority",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, priority),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "grammar",
     20,
     PROTOBUF_C_LABEL_REPEATED,
@@ -7218,18 +7230,45 @@ static const ProtobufCFieldDescriptor wire__generation_options__field_descriptor
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "grammar_sequel",
+    21,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__GenerationOptions, n_grammar_sequel),
+    offsetof(Wire__GenerationOptions, grammar_sequel),
+    &wire__grammar_alternative__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "grammar_link",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GenerationOptions, grammar_link),
+    &wire__grammar_link__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__generation_options__field_indices_by_name[] = {
   5,   /* field[5] = computes_all */
   12,   /* field[12] = computes_singly */
   11,   /* field[11] = embedding */
-  13,   /* field[13] = grammar */
+  14,   /* field[14] = grammar */
+  16,   /* field[16] = grammar_link */
+  15,   /* field[15] = grammar_sequel */
   1,   /* field[1] = has_max_tokens */
   9,   /* field[9] = has_prompt_logprobs */
   4,   /* field[4] = ignores_end_of_sequence */
   6,   /* field[6] = is_sparse */
   2,   /* field[2] = max_tokens */
   8,   /* field[8] = min_tokens */
+  13,   /* field[13] = priority */
   10,   /* field[10] = prompt_logprobs */
   0,   /* field[0] = sampling */
   3,   /* field[3] = stop */
@@ -7238,8 +7277,8 @@ static const unsigned wire__generation_options__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__generation_options__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 20, 13 },
-  { 0, 14 }
+  { 20, 14 },
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor wire__generation_options__descriptor =
 {
@@ -7249,14 +7288,14 @@ const ProtobufCMessageDescriptor wire__generation_options__descriptor =
   "Wire__GenerationOptions",
   "wire",
   sizeof(Wire__GenerationOptions),
-  14,
+  17,
   wire__generation_options__field_descriptors,
   wire__generation_options__field_indices_by_name,
   2,  wire__generation_options__number_ranges,
   (ProtobufCMessageInit) wire__generation_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descriptors[3] =
+static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descriptors[4] =
 {
   {
     "lead",
@@ -7294,8 +7333,21 @@ static const ProtobufCFieldDescriptor wire__grammar_alternative__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "continues",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__GrammarAlternative, continues),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__grammar_alternative__field_indices_by_name[] = {
+  3,   /* field[3] = continues */
   0,   /* field[0] = lead */
   1,   /* field[1] = notation */
   2,   /* field[2] = rule */
@@ -7303,7 +7355,7 @@ static const unsigned wire__grammar_alternative__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__grammar_alternative__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
 {
@@ -7313,7 +7365,7 @@ const ProtobufCMessageDescriptor wire__grammar_alternative__descriptor =
   "Wire__GrammarAlternative",
   "wire",
   sizeof(Wire__GrammarAlternative),
-  3,
+  4,
   wire__grammar_alternative__field_descriptors,
   wire__grammar_alternative__field_indices_by_name,
   1,  wire__grammar_alternative__number_ranges,
@@ -8003,7 +8055,7 @@ const ProtobufCMessageDescriptor wire__job_event__descriptor =
   (ProtobufCMessageInit) wire__job_event__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[18] =
+static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[19] =
 {
   {
     "job",
@@ -8221,6 +8273,18 @@ static const ProtobufCFieldDescriptor wire__job_state__field_descriptors[18] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "priority",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_SINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__JobState, priority),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__job_state__field_indices_by_name[] = {
   8,   /* field[8] = accepted */
@@ -8232,6 +8296,7 @@ static const unsigned wire__job_state__field_indices_by_name[] = {
   14,   /* field[14] = owner */
   1,   /* field[1] = phase */
   3,   /* field[3] = prefilled_tokens */
+  18,   /* field[18] = priority */
   7,   /* field[7] = problem */
   2,   /* field[2] = prompt_tokens */
   15,   /* field[15] = queue_position */
@@ -8246,7 +8311,7 @@ static const ProtobufCIntRange wire__job_state__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 20, 14 },
-  { 0, 18 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor wire__job_state__descriptor =
 {
@@ -8256,7 +8321,7 @@ const ProtobufCMessageDescriptor wire__job_state__descriptor =
   "Wire__JobState",
   "wire",
   sizeof(Wire__JobState),
-  18,
+  19,
   wire__job_state__field_descriptors,
   wire__job_state__field_indices_by_name,
   2,  wire__job_state__number_ranges,
@@ -9949,6 +10014,36 @@ const ProtobufCEnumDescriptor wire__notation__descriptor =
   wire__notation__enum_values_by_name,
   1,
   wire__notation__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__grammar_link__enum_values_by_number[3] =
+{
+  { "GRAMMAR_LINK_UNSPECIFIED", "WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED", 0 },
+  { "GRAMMAR_LINK_LINE", "WIRE__GRAMMAR_LINK__GRAMMAR_LINK_LINE", 1 },
+  { "GRAMMAR_LINK_TURN", "WIRE__GRAMMAR_LINK__GRAMMAR_LINK_TURN", 2 },
+};
+static const ProtobufCIntRange wire__grammar_link__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex wire__grammar_link__enum_values_by_name[3] =
+{
+  { "GRAMMAR_LINK_LINE", 1 },
+  { "GRAMMAR_LINK_TURN", 2 },
+  { "GRAMMAR_LINK_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__grammar_link__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.GrammarLink",
+  "GrammarLink",
+  "Wire__GrammarLink",
+  "wire",
+  3,
+  wire__grammar_link__enum_values_by_number,
+  3,
+  wire__grammar_link__enum_values_by_name,
+  1,
+  wire__grammar_link__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue wire__finish_reason__enum_values_by_number[5] =

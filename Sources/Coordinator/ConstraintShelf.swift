@@ -32,9 +32,15 @@ struct ConstraintShelf {
             throw Problem.invalid("the model has no tokenizer, so its answers cannot be held to a grammar")
         }
         // Made when the first grammar comes: it takes a moment at 150,000 tokens, and most clusters never see one.
+        let turn = tokenizer.specials["<|assistant|>"]
         let vocabulary =
             vocabulary
-            ?? TokenTrie(count: vocabularySize, stopTokens: stopTokens) { tokenizer.textBytes(of: $0) }
+            ?? TokenTrie(count: vocabularySize, stopTokens: stopTokens) { token in
+                if token == turn { return [AnswerGrammar.turnByte] }
+                // Vocabularies have a token for every byte, those included that are in no text: they would pass for the turn.
+                let bytes = tokenizer.textBytes(of: token)
+                return bytes.contains(AnswerGrammar.turnByte) ? [] : bytes
+            }
         self.vocabulary = vocabulary
         let made = try Constraint(grammar, vocabulary: vocabulary)
         order.removeAll { $0 == grammar }

@@ -129,7 +129,7 @@ extension Coordinator: ClusterService {
         do {
             admitted = try router.place(
                 sequence, tokens: request.prompt, total: promptTokens + limit, reuses: request.options.sharesPages,
-                attention: request.options.attention)
+                attention: request.options.attention, priority: request.options.priority)
         } catch let shortage as Router.Shortage {
             guard layoutThatFits(shortage) else { throw problem(shortage) }
             admitted = []

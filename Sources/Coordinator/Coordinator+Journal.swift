@@ -111,7 +111,7 @@ extension Coordinator {
                     try router.place(
                         sequence, tokens: job.request.prompt + job.state.tokens,
                         total: job.request.prompt.count + job.limit, reuses: job.request.options.reusesPrefix,
-                        attention: job.request.options.attention))
+                        attention: job.request.options.attention, priority: job.request.options.priority))
             } catch {
                 update(job.id) { $0.fail(error as? Problem ?? .failed("\(error)")) }
             }

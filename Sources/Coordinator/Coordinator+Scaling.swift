@@ -116,7 +116,8 @@ extension Coordinator {
                 begin(
                     try router.place(
                         sequence, tokens: job.request.prompt, total: total,
-                        reuses: job.request.options.sharesPages, attention: job.request.options.attention))
+                        reuses: job.request.options.sharesPages, attention: job.request.options.attention,
+                        priority: job.request.options.priority))
             } catch {
                 fail(
                     sequence,

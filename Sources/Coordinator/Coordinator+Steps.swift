@@ -148,7 +148,7 @@ extension Coordinator {
             sequence, prompt: job.request.prompt + job.state.tokens, cached: cached, purpose: purpose(of: job),
             attention: job.request.options.attention, alternatives: job.request.options.promptLogprobs,
             scored: job.request.prompt.count, total: job.request.prompt.count + job.limit,
-            speculates: job.request.options.speculates)
+            speculates: job.request.options.speculates, priority: job.request.options.priority)
     }
 
     private func purpose(of job: Job) -> Scheduler.Purpose {

@@ -50,7 +50,7 @@ struct Job {
         self.form = form
         state = JobState(
             id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count), accepted: accepted,
-            attention: request.options.attention, owner: request.owner)
+            attention: request.options.attention, owner: request.owner, priority: request.options.priority)
     }
 
     /// A job that ended under an earlier coordinator; its events are in the store.

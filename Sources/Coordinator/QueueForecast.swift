@@ -1,4 +1,5 @@
 import Core
+import Router
 
 /// Where jobs that wait stand, and when they are expected to start.
 ///
@@ -38,8 +39,12 @@ extension Coordinator {
     /// The queue as it is now.
     func forecast() -> QueueForecast {
         let open = table.open
+        // In the order in which the router will take them; those that wait for another layout come last.
+        let next = router.waitingSequences.compactMap { table.job(of: $0) }
+        let known = Set(next)
+        let later = open.lazy.filter { $0.state.phase == .queued && !known.contains($0.id) }.map(\.id)
         return QueueForecast(
-            waiting: open.filter { $0.state.phase == .queued }.map(\.id),
+            waiting: next.filter { table[$0]?.state.phase == .queued } + later,
             running: open.filter { $0.state.phase != .queued }.map(\.secondsLeft))
     }
 }

@@ -23,6 +23,10 @@ extension GenerationOptions {
                 "max_tokens must be 1 or more (0 only where log-probabilities of the prompt are wanted), min_tokens 0 to max_tokens"
             )
         }
+        guard Self.priorities.contains(priority) else {
+            throw Problem.invalid(
+                "priority must be \(Self.priorities.lowerBound) to \(Self.priorities.upperBound), found \(priority)")
+        }
         guard embedding == nil || promptLogprobs == nil else {
             throw Problem.invalid("an embedding and log-probabilities of the prompt are two jobs; send them apart")
         }

@@ -88,13 +88,18 @@ public struct GenerationOptions: Hashable, Sendable {
     public var grammar: AnswerGrammar?
     /// Whether next tokens may be guessed and several be computed at once; the answer has the same bits without.
     public var speculates: Bool
+    /// Whose turn it is where not everybody can have one: the lowest number's, then that of who came first. It changes nobody's tokens.
+    public var priority: Int
+
+    /// The priorities that there are; 0 is everybody's.
+    public static let priorities = -100...100
 
     /// Greedy, to the end of the context, unless said otherwise.
     public init(
         sampling: SamplingOptions = SamplingOptions(), maxTokens: Int? = nil, stop: [String] = [],
         ignoresEndOfSequence: Bool = false, reusesPrefix: Bool = true, attention: AttentionMode = .exact,
         stopTokenIDs: [TokenID] = [], minTokens: Int = 0, promptLogprobs: Int? = nil, embedding: Embedding? = nil,
-        grammar: AnswerGrammar? = nil, speculates: Bool = true
+        grammar: AnswerGrammar? = nil, speculates: Bool = true, priority: Int = 0
     ) {
         self.sampling = sampling
         self.maxTokens = maxTokens
@@ -108,6 +113,7 @@ public struct GenerationOptions: Hashable, Sendable {
         self.embedding = embedding
         self.grammar = grammar
         self.speculates = speculates
+        self.priority = priority
     }
 }
 

@@ -190,6 +190,8 @@ public struct JobState: Hashable, Sendable {
     public var attention: AttentionMode
     /// The API key it was asked with, by its id; empty where no key was needed.
     public var owner: String
+    /// Its priority; the lowest is served first.
+    public var priority: Int
     /// Where it stands among those that wait, 1 being the next; nil when it does not wait.
     public var queuePosition: Int?
     /// Seconds until it is expected to start, when it waits and that can be said.
@@ -199,7 +201,7 @@ public struct JobState: Hashable, Sendable {
     public init(
         id: JobID, phase: Phase, prefill: PrefillProgress, tokens: [TokenID] = [],
         text: String = "", finish: FinishReason? = nil, problem: Problem? = nil, accepted: Double,
-        timings: Timings = Timings(), attention: AttentionMode = .exact, owner: String = "",
+        timings: Timings = Timings(), attention: AttentionMode = .exact, owner: String = "", priority: Int = 0,
         queuePosition: Int? = nil, secondsToStart: Double? = nil
     ) {
         self.id = id
@@ -213,6 +215,7 @@ public struct JobState: Hashable, Sendable {
         self.timings = timings
         self.attention = attention
         self.owner = owner
+        self.priority = priority
         self.queuePosition = queuePosition
         self.secondsToStart = secondsToStart
     }

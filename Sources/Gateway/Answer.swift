@@ -27,6 +27,8 @@ struct AnswerItem: Sendable {
     let call: FunctionCall?
     /// The text, or the call's arguments.
     var text = ""
+    /// The tokens of a text, where somebody asked for their log-probabilities.
+    var tokens: [AnswerToken] = []
 }
 
 /// One of the answers to a request.

@@ -26,6 +26,8 @@ struct AnswerBuilder: Sendable {
         /// The bytes that a stop string may have ended in, those of the last token apart.
         var recent: [UInt8] = []
         var last: [UInt8] = []
+        /// Tokens of which it is not known yet whether they are text.
+        var unread: [AnswerToken] = []
     }
 
     init(choices: Int, copies: Int, plan: Plan, keepsTokens: Bool) {
@@ -54,18 +56,37 @@ struct AnswerBuilder: Sendable {
             remember(drawn.token, of: index)
             var said = states[index].reader.next(text)
             if drawn.token == plan.model.turnToken { said += states[index].reader.turn() }
-            return Delta(choice: index, parts: add(said, to: index), token: token)
+            states[index].unread.append(token)
+            let (parts, spoken) = addSpoken(said, to: index)
+            return Delta(choice: index, parts: parts, token: token, spoken: spoken)
         case .finished(let finish, let text, let usage, let timings):
             guard finish != .cancelled else { throw Problem(.cancelled, "the job was cancelled") }
             let said = states[index].reader.next(text) + states[index].reader.finish()
-            let parts = add(said, to: index)
+            let (parts, spoken) = addSpoken(said, to: index, isLast: true)
             answer.choices[index].finish = finish
             answer.choices[index].usage = usage
             answer.choices[index].timings = timings
             if finish == .stop { answer.choices[index].stop = stop(of: index) }
-            return Delta(choice: index, parts: parts, end: answer.choices[index])
+            return Delta(choice: index, parts: parts, spoken: spoken, end: answer.choices[index])
         case .failed(let problem): throw problem
         }
+    }
+
+    /// Adds what was said, and tells which tokens said the text that it begins with; at the end the rest belongs to the last text.
+    private mutating func addSpoken(
+        _ said: [AnswerPart], to index: Int, isLast: Bool = false
+    ) -> (parts: [Delta.Part], spoken: [AnswerToken]) {
+        let items = answer.choices[index].items
+        let endsWithText = items.last.map { $0.call == nil } == true
+        let place = endsWithText ? items.count - 1 : items.count
+        let parts = add(said, to: index)
+        var isText = parts.isEmpty && isLast && endsWithText
+        if case .text = parts.first { isText = true }
+        guard isText || !parts.isEmpty else { return (parts, []) }
+        let spoken = isText ? states[index].unread : []
+        states[index].unread = []
+        if keepsTokens, isText { answer.choices[index].items[place].tokens += spoken }
+        return (parts, spoken)
     }
 
     private mutating func add(_ said: [AnswerPart], to index: Int) -> [Delta.Part] {

@@ -25,6 +25,8 @@ struct Delta: Sendable {
     var choice: Int
     var parts: [Part]
     var token: AnswerToken?
+    /// The tokens whose text the first part is, when that is a text: this one, and those before it that waited to be told from a call.
+    var spoken: [AnswerToken] = []
     /// How likely tokens of the prompt were, from a place on.
     var scored: (first: Int, tokens: [ScoredToken])?
     /// The choice, when this was its end.

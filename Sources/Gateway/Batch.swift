@@ -24,7 +24,7 @@ struct Batch: Sendable {
 
     var id: String
     var owner: String
-    var endpoint: String
+    var endpoint: Endpoint
     var input: String
     var window: String
     var created: Int
@@ -40,7 +40,7 @@ struct Batch: Sendable {
     var faults: [Fault] = []
 
     init(
-        owner: String, endpoint: String, input: String, window: String, seconds: Int, total: Int, metadata: JSONValue,
+        owner: String, endpoint: Endpoint, input: String, window: String, seconds: Int, total: Int, metadata: JSONValue,
         faults: [Fault]
     ) {
         id = RecordNames.new("batch")
@@ -60,11 +60,12 @@ struct Batch: Sendable {
     /// The batch of a record.
     init?(_ record: Record) {
         guard let about = try? JSONValue(parsing: record.text, source: "a batch's record"),
-            let status = about["status"]?.string.flatMap({ Status(rawValue: $0) })
+            let status = about["status"]?.string.flatMap({ Status(rawValue: $0) }),
+            let endpoint = about["endpoint"]?.string.flatMap({ Endpoint(rawValue: $0) })
         else { return nil }
         id = record.name.id
         owner = record.owner
-        endpoint = about["endpoint"]?.string ?? ""
+        self.endpoint = endpoint
         input = about["input_file_id"]?.string ?? ""
         window = about["completion_window"]?.string ?? ""
         created = Int(record.created)
@@ -89,7 +90,8 @@ struct Batch: Sendable {
         Record(
             Record.Name(Self.kind, id), owner: owner, created: Double(created),
             text: JSONValue.record([
-                "status": .string(status.rawValue), "endpoint": .string(endpoint), "input_file_id": .string(input),
+                "status": .string(status.rawValue), "endpoint": .string(endpoint.rawValue),
+                "input_file_id": .string(input),
                 "completion_window": .string(window), "expires_at": .integer(expires),
                 "ended_at": ended.map { .integer($0) }, "total": .integer(total), "completed": .integer(completed),
                 "failed": .integer(failed), "has_output": .bool(hasOutput), "has_errors": .bool(hasErrors),
@@ -114,7 +116,7 @@ struct Batch: Sendable {
     var json: JSONValue {
         func time(_ wanted: Status) -> JSONValue { status == wanted ? ended.map { .integer($0) } ?? .null : .null }
         return .record([
-            "id": .string(id), "object": .string("batch"), "endpoint": .string(endpoint),
+            "id": .string(id), "object": .string("batch"), "endpoint": .string(endpoint.rawValue),
             "errors": faults.isEmpty
                 ? .null : .record(["object": .string("list"), "data": .array(faults.map(\.json))]),
             "input_file_id": .string(input), "completion_window": .string(window),
@@ -142,16 +144,14 @@ extension Batch.Fault {
 /// One request of a batch.
 struct BatchLine: Sendable {
     var customID: String
-    var url: String
+    var endpoint: Endpoint
     var body: JSONValue
 
-    /// The endpoints that batches may use.
-    static let endpoints = ["/v1/chat/completions", "/v1/completions"]
     /// Lines of one batch, at most.
     static let most = 50_000
 
     /// The requests of a file, and what is wrong with its lines.
-    static func read(_ data: [UInt8], endpoint: String) -> (lines: [BatchLine], faults: [Batch.Fault]) {
+    static func read(_ data: [UInt8], endpoint: Endpoint) -> (lines: [BatchLine], faults: [Batch.Fault]) {
         var lines: [BatchLine] = []
         var faults: [Batch.Fault] = []
         var seen: Set<String> = []
@@ -176,15 +176,15 @@ struct BatchLine: Sendable {
                     fault("duplicate_custom_id", "custom_id: \(id.prefix(100)) is there twice")
                     continue
                 }
-                guard line["method"]?.string == "POST", line["url"]?.string == endpoint else {
-                    fault("invalid_url", "expected method POST and url \(endpoint), as the batch says")
+                guard line["method"]?.string == "POST", line["url"]?.string == endpoint.rawValue else {
+                    fault("invalid_url", "expected method POST and url \(endpoint.rawValue), as the batch says")
                     continue
                 }
                 guard let body = line["body"], body.members != nil else {
                     fault("invalid_body", "body: expected an object")
                     continue
                 }
-                lines.append(BatchLine(customID: id, url: endpoint, body: body))
+                lines.append(BatchLine(customID: id, endpoint: endpoint, body: body))
             } catch {
                 fault("invalid_json_line", "\(error)")
             }

@@ -32,9 +32,10 @@ struct BatchRoutes: Sendable {
         guard let input = try fields.string("input_file_id") else {
             throw APIError.field("input_file_id", "input_file_id: missing; expected a file's id", code: "missing")
         }
-        guard let endpoint = try fields.string("endpoint"), BatchLine.endpoints.contains(endpoint) else {
+        guard let endpoint = Endpoint(rawValue: try fields.string("endpoint") ?? "") else {
             throw APIError.field(
-                "endpoint", "endpoint: expected one of \(BatchLine.endpoints.joined(separator: ", "))")
+                "endpoint",
+                "endpoint: expected one of \(Endpoint.allCases.map(\.rawValue).joined(separator: ", "))")
         }
         let window = try fields.string("completion_window") ?? "24h"
         let hours = window.hasSuffix("h") ? 1 : window.hasSuffix("d") ? 24 : 0

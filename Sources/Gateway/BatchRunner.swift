@@ -118,31 +118,38 @@ actor BatchRunner {
         while true {
             do {
                 let caller = Caller(id: batch.owner, scope: batch.owner.isEmpty ? .admin : .use)
-                return try await Caller.$current.withValue(caller) {
-                    let model = try await models.served()
-                    let body = try await FileParts.filled(line.body, from: service)
-                    let read = try await NIOThreadPool.singleton.runIfActive {
-                        try JobRoutes.read(body, model: model, url: line.url)
-                    }
-                    let requests = read.jobs.enumerated().map { copy, request in
-                        var request = request
-                        request.endsWithClient = false
-                        request.tag = batch.tag(ofLine: number, copy: copy)
-                        return request
-                    }
-                    let group = try await JobGroup(requests, copies: read.copies, service: service)
-                    jobs[batch.id, default: []].insert(group.first)
-                    defer { jobs[batch.id]?.remove(group.first) }
-                    let builder = AnswerBuilder(
-                        choices: requests.count, copies: read.copies, plan: read.plan,
-                        keepsTokens: read.options.sampling.logprobs != nil)
-                    let answer = try await Generation.collect(group.events, builder)
-                    return (group.first.name, read.shape(group.first).whole(answer))
+                // In every role's log lines it is called by its batch and its place in it.
+                let scope = RequestScope(named: batch.tag(ofLine: number, copy: 0))
+                return try await RequestScope.$current.withValue(scope) {
+                    try await Caller.$current.withValue(caller) { try await answered(line, number, of: batch) }
                 }
             } catch let problem as Problem where problem.kind == .unavailable || problem.kind == .busy {
                 try await Task.sleep(for: .seconds(min(problem.retryAfter ?? 2, 30)))
             }
         }
+    }
+
+    /// The answer to a line, unless there is no room for it now.
+    private func answered(_ line: BatchLine, _ number: Int, of batch: Batch) async throws -> (String, JSONValue) {
+        let model = try await models.served()
+        let body = try await FileParts.filled(line.body, from: service)
+        let read = try await NIOThreadPool.singleton.runIfActive {
+            try line.endpoint.read(body, model: model)
+        }
+        let requests = read.jobs.enumerated().map { copy, request in
+            var request = request
+            request.endsWithClient = false
+            request.tag = batch.tag(ofLine: number, copy: copy)
+            return request
+        }
+        let group = try await JobGroup(requests, copies: read.copies, service: service)
+        jobs[batch.id, default: []].insert(group.first)
+        defer { jobs[batch.id]?.remove(group.first) }
+        let builder = AnswerBuilder(
+            choices: requests.count, copies: read.copies, plan: read.plan,
+            keepsTokens: read.options.sampling.logprobs != nil)
+        let answer = try await Generation.collect(group.events, builder)
+        return (group.first.name, read.shape(group.first).whole(answer))
     }
 
     /// Makes the files of a batch's results and writes down how it ended.
@@ -172,7 +179,7 @@ actor BatchRunner {
     }
 
     /// The requests of a file; a long one takes a while, on a thread that nobody else waits for.
-    static func read(_ data: [UInt8], endpoint: String) async throws -> (lines: [BatchLine], faults: [Batch.Fault]) {
+    static func read(_ data: [UInt8], endpoint: Endpoint) async throws -> (lines: [BatchLine], faults: [Batch.Fault]) {
         try await NIOThreadPool.singleton.runIfActive { BatchLine.read(data, endpoint: endpoint) }
     }
 }

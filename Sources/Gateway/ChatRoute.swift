@@ -32,7 +32,8 @@ enum ChatRoute {
             opening = .text(last.content ?? "")
         }
         options.grammar = try tools.grammar(
-            content: try GrammarFields.grammar(fields), lead: opening == .turn ? model.answerLead : "")
+            content: try GrammarFields.grammar(fields), lead: opening == .turn ? model.answerLead : "",
+            link: model.callLink)
         let prompt = try model.chatPrompt(messages, tools: tools.shown, opening: opening)
         try model.check(prompt, param: "messages")
         let plan = AnswerBuilder.Plan(
@@ -74,7 +75,7 @@ struct ChatShape: AnswerShape {
     mutating func events(of delta: Delta) -> [ServerEvent] {
         var events: [ServerEvent] = []
         // A token's log-probability goes with the first thing that it adds, or alone.
-        var logprobs = wantsLogprobs ? delta.token.flatMap { entry($0) } : nil
+        var logprobs = wantsLogprobs ? delta.token.flatMap { model.entry($0) } : nil
         func say(_ members: KeyValuePairs<String, JSONValue?>) {
             events.append(chunk(delta.choice, delta: members, logprobs: logprobs))
             logprobs = nil
@@ -111,7 +112,8 @@ struct ChatShape: AnswerShape {
             JSONValue.record([
                 "index": .integer(index), "message": message(choice),
                 "logprobs": wantsLogprobs
-                    ? .record(["content": .array(choice.tokens.compactMap { entry($0) }), "refusal": .null]) : .null,
+                    ? .record(["content": .array(choice.tokens.compactMap { model.entry($0) }), "refusal": .null])
+                    : .null,
                 "finish_reason": choice.finishJSON,
             ])
         }
@@ -154,20 +156,5 @@ struct ChatShape: AnswerShape {
                 "logprobs": logprobs.map { .record(["content": .array([$0]), "refusal": .null]) } ?? .null,
                 "finish_reason": finish,
             ]), timings: timings)
-    }
-
-    /// A token's entry among the log-probabilities; end-of-sequence tokens have none, as they are no content.
-    private func entry(_ token: AnswerToken) -> JSONValue? {
-        guard !model.isSpecial(token.drawn.token) else { return nil }
-        return .record(
-            candidate(token.drawn) + [("top_logprobs", .array(token.top.map { .record(candidate($0)) }))])
-    }
-
-    private func candidate(_ token: TokenLogprob) -> [(String, JSONValue?)] {
-        let bytes = model.bytes(of: token.token)
-        return [
-            ("token", .string(String(decoding: bytes, as: UTF8.self))), ("logprob", token.logprobJSON),
-            ("bytes", .array(bytes.map { .integer(Int($0)) })),
-        ]
     }
 }

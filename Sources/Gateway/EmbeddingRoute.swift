@@ -1,48 +1,17 @@
 import Core
 import FoundationEssentials
-import Hummingbird
 import Tokenization
 
 /// `/v1/embeddings`: texts or tokens in, a vector for each.
 ///
 /// GLM-4 was not trained to embed: a vector is the last layer's output behind the final norm, the mean over all tokens or
 /// that of the last one, and the answer says which.
-struct EmbeddingRoute: Sendable {
-    let generation: Generation
-
-    /// A request that was read.
-    private struct Wishes: Sendable {
-        var prompts: [[TokenID]]
-        var options: GenerationOptions
-        var isBase64: Bool
-        var isNormal: Bool
-        var plan: AnswerBuilder.Plan
-    }
-
+enum EmbeddingRoute {
     /// At most so many texts, as OpenAI has it.
     private static let inputLimit = 2048
 
-    func add(to router: Router<BasicRequestContext>) {
-        router.post("/v1/embeddings") { request, _ in try await answer(request) }
-    }
-
-    private func answer(_ request: Request) async throws -> Response {
-        var request = request
-        let bytes = try await generation.body(of: &request)
-        let body = request.body
-        let wishes = try await generation.read(bytes) { try Self.read($0, model: $1) }
-        let group = try await JobGroup(
-            wishes.prompts.map { JobRequest(prompt: $0, options: wishes.options, endsWithClient: true) }, copies: 1,
-            service: generation.service)
-        let builder = AnswerBuilder(choices: wishes.prompts.count, copies: 1, plan: wishes.plan, keepsTokens: false)
-        var response = try await body.consumeWithCancellationOnInboundClose { _ in
-            Response(json: Self.json(try await Generation.collect(group.events, builder), wishes))
-        }
-        response.headers[.connection] = "close"
-        return response
-    }
-
-    private static func read(_ body: JSONValue, model: ServedModel) throws -> Wishes {
+    /// Reads the body.
+    static func read(_ body: JSONValue, model: ServedModel) throws -> GenerationRequest {
         let fields = try Fields(body)
         try model.check(fields)
         guard let input = fields.value("input") else {
@@ -67,24 +36,43 @@ struct EmbeddingRoute: Sendable {
             throw APIError.field("input", "input: at most \(inputLimit) texts are possible, found \(prompts.count)")
         }
         for prompt in prompts { try model.check(prompt, param: "input") }
-        return Wishes(
-            prompts: prompts, options: GenerationOptions(embedding: pooling), isBase64: encoding == "base64",
-            isNormal: isNormal, plan: AnswerBuilder.Plan(model: model, reader: ChatTemplate.plain.reader()))
+        return GenerationRequest(
+            prompts: prompts,
+            options: GenerationOptions(embedding: pooling, priority: try SamplingFields.priority(fields)),
+            streaming: .none, plan: AnswerBuilder.Plan(model: model, reader: ChatTemplate.plain.reader())
+        ) { _ in
+            EmbeddingShape(
+                model: model.card.name, pooling: pooling, isBase64: encoding == "base64", isNormal: isNormal)
+        }
     }
+}
 
-    private static func json(_ answer: Answer, _ wishes: Wishes) -> JSONValue {
+/// OpenAI's list of embeddings, which is never streamed.
+struct EmbeddingShape: AnswerShape {
+    let model: String
+    let pooling: Embedding
+    let isBase64: Bool
+    let isNormal: Bool
+
+    var endMark: String? { nil }
+    func opening() -> [ServerEvent] { [] }
+    func events(of delta: Delta) -> [ServerEvent] { [] }
+    func closing(_ answer: Answer) -> [ServerEvent] { [ServerEvent(whole(answer))] }
+    func failure(_ error: APIError) -> [ServerEvent] { [ServerEvent(error.json)] }
+
+    func whole(_ answer: Answer) -> JSONValue {
         let data = answer.choices.enumerated().map { index, choice in
-            let vector = wishes.isNormal ? normal(choice.embedding) : choice.embedding
+            let vector = isNormal ? Self.normal(choice.embedding) : choice.embedding
             return JSONValue.record([
                 "object": .string("embedding"), "index": .integer(index),
-                "embedding": wishes.isBase64
-                    ? .string(base64(vector)) : .array(vector.map { .real(Double($0)) }),
+                "embedding": isBase64
+                    ? .string(Self.base64(vector)) : .array(vector.map { .real(Double($0)) }),
             ])
         }
         let usage = answer.usage
         return .record([
-            "object": .string("list"), "data": .array(data), "model": .string(wishes.plan.model.card.name),
-            "pooling": .optional(wishes.options.embedding?.rawValue), "normalized": .bool(wishes.isNormal),
+            "object": .string("list"), "data": .array(data), "model": .string(model),
+            "pooling": .string(pooling.rawValue), "normalized": .bool(isNormal),
             "usage": .record([
                 "prompt_tokens": .integer(usage.promptTokens), "total_tokens": .integer(usage.promptTokens),
             ]),

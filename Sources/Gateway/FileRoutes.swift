@@ -73,33 +73,3 @@ struct FileRoutes: Sendable {
         return (file, record.data)
     }
 }
-
-/// Files in messages: `{"type":"file","file":{"file_id":"file-..."}}` stands for the text of an uploaded file.
-enum FileParts {
-    /// A request's body with the texts of the files that its messages name.
-    static func filled(_ body: JSONValue, from service: any ClusterService) async throws -> JSONValue {
-        guard let members = body.members, let messages = body["messages"]?.elements else { return body }
-        var filled: [JSONValue] = []
-        for message in messages {
-            guard let parts = message["content"]?.elements, let fields = message.members else {
-                filled.append(message)
-                continue
-            }
-            var content: [JSONValue] = []
-            for part in parts {
-                guard part["type"]?.string == "file", let id = part["file"]?["file_id"]?.string else {
-                    content.append(part)
-                    continue
-                }
-                let (file, data) = try await FileRoutes.file(id, service, withData: true)
-                guard let text = String(validating: data, as: UTF8.self) else {
-                    throw APIError.field("messages", "messages: the file \(file.id) (\(file.name)) is not UTF-8 text")
-                }
-                content.append(.record(["type": .string("text"), "text": .string(text)]))
-            }
-            filled.append(
-                .object(fields.map { $0.key == "content" ? JSONValue.Member("content", .array(content)) : $0 }))
-        }
-        return .object(members.map { $0.key == "messages" ? JSONValue.Member("messages", .array(filled)) : $0 })
-    }
-}

@@ -11,6 +11,14 @@ struct StreamFields: Sendable {
     let isStream: Bool
     let includesUsage: Bool
 
+    /// Not at all.
+    static let none = StreamFields(isStream: false, includesUsage: false)
+
+    private init(isStream: Bool, includesUsage: Bool) {
+        self.isStream = isStream
+        self.includesUsage = includesUsage
+    }
+
     init(_ fields: Fields) throws(APIError) {
         isStream = try fields.bool("stream") ?? false
         includesUsage = try fields.object("stream_options")?.bool("include_usage") ?? false
@@ -31,10 +39,10 @@ struct GenerationRequest: Sendable {
     var shape: @Sendable (JobID) -> any AnswerShape
 
     /// The only job, which nobody waits for; a request that would make several is refused.
-    func lonelyJob() throws(APIError) -> JobRequest {
+    func lonelyJob(of endpoint: Endpoint) throws(APIError) -> JobRequest {
         guard prompts.count == 1, copies == 1, let prompt = prompts.first else {
             throw .unsupported(
-                copies == 1 ? "prompt" : "n", "a job has one prompt and one answer; submit a job for each")
+                copies == 1 ? endpoint.textField : "n", "a job has one prompt and one answer; submit a job for each")
         }
         return JobRequest(prompt: prompt, options: options, endsWithClient: false)
     }
@@ -61,11 +69,13 @@ struct Generation: Sendable {
     /// Reads a body with one of the routes' readers.
     ///
     /// Parsing and tokenizing a long document takes seconds: it is done on a thread that nobody else waits for.
-    func read<Result: Sendable>(
+    private func read<Result: Sendable>(
         _ bytes: ByteBuffer, _ reader: @escaping @Sendable (JSONValue, ServedModel) throws -> Result
     ) async throws -> Result {
         let model = try await models.served()
-        return try await NIOThreadPool.singleton.runIfActive { try reader(try Self.json(bytes), model) }
+        let parsed = try await NIOThreadPool.singleton.runIfActive { try Self.json(bytes) }
+        let body = try await FileParts.filled(parsed, from: service)
+        return try await NIOThreadPool.singleton.runIfActive { try reader(body, model) }
     }
 
     /// Reads a request's body with a reader that needs nothing else.
@@ -88,13 +98,11 @@ struct Generation: Sendable {
     }
 
     /// Answers a request, whole or as a stream; the job ends when the client leaves.
-    func answer(
-        _ request: Request, _ reader: @escaping @Sendable (JSONValue, ServedModel) throws -> GenerationRequest
-    ) async throws -> Response {
+    func answer(_ request: Request, at endpoint: Endpoint) async throws -> Response {
         var request = request
         let bytes = try await body(of: &request)
         let body = request.body
-        let generation = try await read(bytes, reader)
+        let generation = try await read(bytes) { try endpoint.read($0, model: $1) }
         let jobs = generation.jobs
         let group = try await JobGroup(jobs, copies: generation.copies, service: service)
         let shape = generation.shape(group.first)
@@ -128,9 +136,12 @@ struct Generation: Sendable {
     }
 
     /// The JSON of a body.
-    static func json(_ bytes: ByteBuffer) throws -> JSONValue {
+    static func json(_ bytes: ByteBuffer) throws -> JSONValue { try json(Array(bytes.readableBytesView)) }
+
+    /// The JSON of a body.
+    static func json(_ bytes: [UInt8]) throws -> JSONValue {
         do {
-            return try JSONValue(parsing: Array(bytes.readableBytesView), source: "the body")
+            return try JSONValue(parsing: bytes, source: "the body")
         } catch {
             throw APIError(status: 400, message: "\(error)", code: "invalid_json")
         }
@@ -143,16 +154,19 @@ struct GenerationRoutes: Sendable {
 
     func add(to router: Router<BasicRequestContext>) {
         router.post("/v1/chat/completions") { [generation] request, _ in
-            try await generation.answer(request) { try ChatRoute.read($0, model: $1) }
+            try await generation.answer(request, at: .chat)
         }
         router.post("/v1/completions") { [generation] request, _ in
-            try await generation.answer(request) { try CompletionRoute.read($0, model: $1, defaultMaxTokens: 16) }
+            try await generation.answer(request, at: .completions)
         }
         router.post("/v1/responses") { [generation] request, _ in
-            try await generation.answer(request) { try ResponsesRoute.read($0, model: $1) }
+            try await generation.answer(request, at: .responses)
         }
         router.post("/v1/messages") { [generation] request, _ in
-            try await generation.answer(request) { try MessagesRoute.read($0, model: $1) }
+            try await generation.answer(request, at: .messages)
+        }
+        router.post("/v1/embeddings") { [generation] request, _ in
+            try await generation.answer(request, at: .embeddings)
         }
         router.post("/v1/messages/count_tokens") { [generation] request, _ in
             let count = try await generation.read(request) { try MessagesRoute.count($0, model: $1) }

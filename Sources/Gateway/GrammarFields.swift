@@ -128,4 +128,13 @@ enum GrammarFields {
 extension ServedModel {
     /// What an answer in a chat begins with, before its content: the line break that ends the (empty) metadata of GLM's messages.
     var answerLead: String { tokenizer.template == .glm4Chat || tokenizer.template == .glm40414 ? "\n" : "" }
+
+    /// What stands between two calls of functions, as the model's template has it; nil where it has no calls.
+    var callLink: AnswerGrammar.Link? {
+        switch tokenizer.template {
+        case .glm4Chat: .turn
+        case .glm40414: .line
+        case .chatml, .plain: nil
+        }
+    }
 }

@@ -36,20 +36,27 @@ struct JobRoutes: Sendable {
 
     private func id(_ context: BasicRequestContext) throws -> JobID { JobID(try context.parameters.require("id")) }
 
-    /// Accepts the body of a chat or a completion as a job of its own.
+    /// Accepts the body of another route as a job of its own: as JSON, or in a form that brings a document with it.
     private func create(_ request: Request) async throws -> Response {
         var request = request
         let bytes = try await generation.body(of: &request)
         let model = try await generation.models.served()
-        let parsed = try await NIOThreadPool.singleton.runIfActive { try Generation.json(bytes) }
-        let body = try await FileParts.filled(parsed, from: service)
-        var submitted = try await NIOThreadPool.singleton.runIfActive { try Self.read(body, model: model).lonelyJob() }
+        let type = request.headers[.contentType] ?? ""
+        let parsed = try await NIOThreadPool.singleton.runIfActive {
+            type.lowercased().hasPrefix("multipart/")
+                ? try JobBody(try Multipart(bytes, contentType: type)) : try JobBody(try Generation.json(bytes))
+        }
+        let body = try await FileParts.filled(parsed.body, from: service)
+        var submitted = try await NIOThreadPool.singleton.runIfActive {
+            try parsed.endpoint.read(body, model: model, asJob: true).lonelyJob(of: parsed.endpoint)
+        }
         submitted.tag = try Self.tag(of: request)
         let (job, _) = try await service.submit(submitted)
         return Response(
             json: .record([
                 "id": .string(job.name), "object": .string("job"), "status": .string(JobState.Phase.queued.rawValue),
                 "prompt_tokens": .integer(submitted.prompt.count), "attention": submitted.options.attention.json,
+                "priority": .integer(submitted.options.priority),
                 "events": .string("/v1/jobs/\(job.name)/events"),
             ]), status: .accepted)
     }
@@ -62,20 +69,6 @@ struct JobRoutes: Sendable {
                 status: 400, message: "Idempotency-Key: expected 1 to 200 printable characters", code: "invalid_value")
         }
         return "request/\(Caller.current?.id ?? "")/\(key)"
-    }
-
-    /// Reads the body of a chat or a completion: the one that `url` is for, or else the one that it looks like.
-    static func read(_ body: JSONValue, model: ServedModel, url: String? = nil) throws -> GenerationRequest {
-        let fields = try Fields(body)
-        if url == "/v1/chat/completions" || url == nil && fields.value("messages") != nil {
-            return try ChatRoute.read(body, model: model)
-        }
-        if url == "/v1/completions" || fields.value("prompt") != nil {
-            // OpenAI's 16 tokens are the default on its own route only.
-            return try CompletionRoute.read(body, model: model, defaultMaxTokens: url == nil ? nil : 16)
-        }
-        throw APIError.field(
-            "messages", "expected messages (a chat) or prompt (a completion), found neither", code: "missing")
     }
 
     /// The events of a job from its beginning, or after the one that `Last-Event-ID` names.
@@ -192,7 +185,8 @@ extension JobState {
     func json(withTokens: Bool) -> JSONValue {
         .record([
             "id": .string(id.name), "object": .string("job"), "status": .string(phase.rawValue),
-            "created": .real(accepted), "attention": attention.json, "prompt_tokens": .integer(prefill.total),
+            "created": .real(accepted), "attention": attention.json, "priority": .integer(priority),
+            "prompt_tokens": .integer(prefill.total),
             "prefilled_tokens": .integer(prefill.tokens), "cached_tokens": .integer(prefill.cached),
             "prefill_tokens_per_second": .real(prefill.tokensPerSecond),
             "prefill_seconds_left": .real(prefill.secondsLeft),

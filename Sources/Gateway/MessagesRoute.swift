@@ -50,7 +50,9 @@ enum MessagesRoute {
         let plan = AnswerBuilder.Plan(
             model: model, reader: model.tokenizer.template.reader(tools: tools.shown, opening: opening),
             callLimit: tools.callLimit, stops: stops)
-        let grammar = try tools.grammar(content: nil, lead: opening == .turn ? model.answerLead : "")
+        let grammar = try tools.grammar(
+            content: nil, lead: opening == .turn ? model.answerLead : "",
+            link: model.callLink)
         return (prompt, plan, grammar)
     }
 
@@ -66,6 +68,7 @@ enum MessagesRoute {
                 "type": .string("function"),
                 "function": .record([
                     "name": tool["name"], "description": tool["description"], "parameters": tool["input_schema"],
+                    "strict": tool["strict"],
                 ]),
             ])
         }

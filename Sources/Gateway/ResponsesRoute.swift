@@ -10,8 +10,10 @@ enum ResponsesRoute {
         try refuseUnsupported(fields)
         let maxTokens = try fields.int("max_output_tokens", in: 1...Int.max)
         let tools = try tools(fields)
-        var options = try SamplingFields.options(fields, model: model, maxTokens: maxTokens, logprobs: nil)
-        options.grammar = try tools.grammar(content: try GrammarFields.textFormat(fields), lead: model.answerLead)
+        let logprobs = try logprobs(fields)
+        var options = try SamplingFields.options(fields, model: model, maxTokens: maxTokens, logprobs: logprobs)
+        options.grammar = try tools.grammar(
+            content: try GrammarFields.textFormat(fields), lead: model.answerLead, link: model.callLink)
         let streaming = try StreamFields(fields)
         let messages = try ResponsesInput.messages(fields)
         let prompt = try model.chatPrompt(messages, tools: tools.shown, opening: tools.opening)
@@ -25,13 +27,28 @@ enum ResponsesRoute {
             ("metadata", fields.value("metadata") ?? .object([])),
             ("parallel_tool_calls", .bool(tools.callLimit > 1)),
             ("temperature", .real(Double(options.sampling.temperature))),
-            ("top_p", .real(Double(options.sampling.topP))),
+            ("top_logprobs", .integer(logprobs ?? 0)), ("top_p", .real(Double(options.sampling.topP))),
             ("tool_choice", fields.value("tool_choice") ?? .string("auto")),
             ("tools", fields.value("tools") ?? .array([])), ("attention", options.attention.json),
         ]
         return GenerationRequest(prompts: [prompt], options: options, streaming: streaming, plan: plan) { job in
-            ResponsesShape(id: "\(job)", model: model.card.name, echo: echo)
+            ResponsesShape(id: "\(job)", model: model, wantsLogprobs: logprobs != nil, echo: echo)
         }
+    }
+
+    /// How many alternatives are reported with each token, or nil for no log-probabilities: who wants alternatives wants these.
+    private static func logprobs(_ fields: Fields) throws(APIError) -> Int? {
+        var isIncluded = false
+        for (index, element) in (try fields.array("include") ?? []).enumerated() {
+            guard let name = element.string else {
+                throw .field(
+                    "include", "include[\(index)]: expected a string, found \(element.kindName)", code: "invalid_type")
+            }
+            // What else may be included there is nothing of.
+            if name == "message.output_text.logprobs" { isIncluded = true }
+        }
+        let top = try fields.int("top_logprobs", in: 0...20) ?? 0
+        return isIncluded || top > 0 ? top : nil
     }
 
     /// Fields that would change the answer, had they been obeyed.

@@ -4,7 +4,8 @@ import Tokenization
 /// OpenAI's `response`, whole and as a stream of named, numbered events.
 struct ResponsesShape: AnswerShape {
     private let id: String
-    private let model: String
+    private let model: ServedModel
+    private let wantsLogprobs: Bool
     private let created = EpochClock.seconds
     /// Fields of the request that the response repeats.
     private let echo: [(String, JSONValue?)]
@@ -13,9 +14,10 @@ struct ResponsesShape: AnswerShape {
     private var done: [JSONValue] = []
     private var open: AnswerItem?
 
-    init(id: String, model: String, echo: [(String, JSONValue?)]) {
+    init(id: String, model: ServedModel, wantsLogprobs: Bool, echo: [(String, JSONValue?)]) {
         self.id = id
         self.model = model
+        self.wantsLogprobs = wantsLogprobs
         self.echo = echo
     }
 
@@ -30,15 +32,18 @@ struct ResponsesShape: AnswerShape {
 
     mutating func events(of delta: Delta) -> [ServerEvent] {
         var events: [ServerEvent] = []
+        var spoken = wantsLogprobs ? delta.spoken : []
         for part in delta.parts {
             switch part {
             case .text(let text):
                 if open == nil || open?.call != nil { events += begin(AnswerItem(call: nil)) }
                 open?.text += text
+                open?.tokens += spoken
                 events.append(
                     event(
                         "response.output_text.delta",
-                        place(inPart: true) + [("delta", .string(text)), ("logprobs", .array([]))]))
+                        place(inPart: true) + [("delta", .string(text)), ("logprobs", entries(spoken))]))
+                spoken = []
             case .call(let call): events += begin(AnswerItem(call: call))
             case .arguments(let text):
                 open?.text += text
@@ -46,6 +51,7 @@ struct ResponsesShape: AnswerShape {
                     event("response.function_call_arguments.delta", place(inPart: false) + [("delta", .string(text))]))
             }
         }
+        if !spoken.isEmpty { open?.tokens += spoken }
         return events
     }
 
@@ -89,7 +95,7 @@ struct ResponsesShape: AnswerShape {
                 ]))
         if item.call == nil {
             events.append(
-                event("response.content_part.added", place(inPart: true) + [("part", Self.part(""))]))
+                event("response.content_part.added", place(inPart: true) + [("part", part(AnswerItem(call: nil)))]))
         }
         return events
     }
@@ -106,9 +112,9 @@ struct ResponsesShape: AnswerShape {
             events.append(
                 event(
                     "response.output_text.done",
-                    place(inPart: true) + [("text", .string(item.text)), ("logprobs", .array([]))]))
+                    place(inPart: true) + [("text", .string(item.text)), ("logprobs", entries(item.tokens))]))
             events.append(
-                event("response.content_part.done", place(inPart: true) + [("part", Self.part(item.text))]))
+                event("response.content_part.done", place(inPart: true) + [("part", part(item))]))
         }
         let complete = self.item(item, index: done.count, status: isCut ? "incomplete" : "completed")
         events.append(
@@ -124,7 +130,7 @@ struct ResponsesShape: AnswerShape {
         ]
         guard let call = item.call else {
             // A message has no parts until one is added.
-            let content = status == "in_progress" ? [] : [Self.part(item.text)]
+            let content = status == "in_progress" ? [] : [part(item)]
             return .record(
                 head + [("type", .string("message")), ("role", .string("assistant")), ("content", .array(content))])
         }
@@ -139,11 +145,14 @@ struct ResponsesShape: AnswerShape {
         item.call.map { "fc_\($0.id)" } ?? "msg_\(id)_\(index)"
     }
 
-    private static func part(_ text: String) -> JSONValue {
+    private func part(_ item: AnswerItem) -> JSONValue {
         .record([
-            "type": .string("output_text"), "text": .string(text), "annotations": .array([]), "logprobs": .array([]),
+            "type": .string("output_text"), "text": .string(item.text), "annotations": .array([]),
+            "logprobs": entries(item.tokens),
         ])
     }
+
+    private func entries(_ tokens: [AnswerToken]) -> JSONValue { .array(tokens.compactMap { model.entry($0) }) }
 
     /// Where the open item is, and in a message its only part.
     private func place(inPart: Bool) -> [(String, JSONValue?)] {
@@ -170,7 +179,7 @@ struct ResponsesShape: AnswerShape {
             [
                 ("id", .string("resp_\(id)")), ("object", .string("response")), ("created_at", .integer(created)),
                 ("status", .string(status)), ("error", error ?? .null), ("incomplete_details", incomplete ?? .null),
-                ("model", .string(model)), ("output", .array(output)), ("previous_response_id", .null),
+                ("model", .string(model.card.name)), ("output", .array(output)), ("previous_response_id", .null),
                 ("reasoning", .record(["effort": .null, "summary": .null])), ("store", .bool(false)),
                 ("text", .record(["format": .record(["type": .string("text")])])), ("truncation", .string("disabled")),
                 ("usage", usage?.responsesJSON ?? .null), ("user", .null),

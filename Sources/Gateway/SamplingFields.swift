@@ -34,7 +34,7 @@ enum SamplingFields {
             ignoresEndOfSequence: try fields.bool("ignore_eos") ?? false,
             reusesPrefix: try fields.bool("cache_prompt") ?? true, attention: try attention(fields),
             stopTokenIDs: try stopTokens(fields, model), minTokens: minTokens,
-            speculates: try fields.bool("speculate") ?? true)
+            speculates: try fields.bool("speculate") ?? true, priority: try priority(fields))
     }
 
     /// How many answers are wanted to each prompt.
@@ -45,6 +45,11 @@ enum SamplingFields {
         guard let best = try fields.int("best_of", in: 1...128), best != copies else { return copies }
         throw .unsupported(
             "best_of", "best_of: not supported, found \(best) with n \(copies); leave it out, or make it the same as n")
+    }
+
+    /// Whose turn it is; the lowest number's.
+    static func priority(_ fields: Fields) throws(APIError) -> Int {
+        try fields.int("priority", in: GenerationOptions.priorities) ?? 0
     }
 
     /// Which keys the tokens attend to.

@@ -7,15 +7,15 @@ import Tokenization
 /// Functions are in OpenAI's form or bare (`name`, `parameters` or `input_schema`, `strict`).
 enum ToolGrammar {
     /// The arguments of a call that the prompt has begun already.
-    static func arguments(of function: JSONValue) throws(APIError) -> AnswerGrammar {
-        AnswerGrammar([try alternative(function, lead: "")])
+    static func arguments(of function: JSONValue) throws(APIError) -> AnswerGrammar.Alternative {
+        try alternative(function, lead: "")
     }
 
     /// A call of one of several functions, as GLM-4 writes it: the name, a line break, the arguments.
-    static func call(ofOne functions: [JSONValue]) throws(APIError) -> AnswerGrammar {
+    static func calls(ofOne functions: [JSONValue]) throws(APIError) -> [AnswerGrammar.Alternative] {
         var alternatives: [AnswerGrammar.Alternative] = []
         for function in functions { alternatives.append(try alternative(function, lead: "\(name(function))\n")) }
-        return AnswerGrammar(alternatives)
+        return alternatives
     }
 
     /// Whether arguments of one of them have to conform to its schema whoever chooses the call.
@@ -52,18 +52,38 @@ enum ToolGrammar {
 }
 
 extension ToolWishes {
-    /// The form of the answer: a call that must be made, or what `content` says (nil: anything) beside the calls that may be made.
+    /// The form of the answer: calls that must be made, or what `content` says (nil: anything) beside the calls that may be made.
     ///
-    /// - Parameter lead: What stands before the content.
-    func grammar(content: AnswerGrammar?, lead: String) throws(APIError) -> AnswerGrammar? {
+    /// - Parameters:
+    ///   - lead: What stands before the content.
+    ///   - link: What stands between calls; nil where the model has no way to make several.
+    func grammar(
+        content: AnswerGrammar?, lead: String, link: AnswerGrammar.Link?
+    ) throws(APIError) -> AnswerGrammar? {
         if case .call(let name) = opening {
             guard let tool = shown.first(where: { ToolGrammar.name($0) == name }) else { return nil }
-            return try ToolGrammar.arguments(of: tool)
+            return try linked([], [try ToolGrammar.arguments(of: tool)], link)
         }
         let led = content?.led(by: lead)
-        if choosesCall { return try ToolGrammar.call(ofOne: shown) }
+        if choosesCall { return try linked([], try ToolGrammar.calls(ofOne: shown), link) }
         guard !shown.isEmpty, led != nil || ToolGrammar.hasStrict(shown) else { return led }
-        let text = AnswerGrammar([.init(lead: lead, notation: .text, rule: "")])
-        return AnswerGrammar((led ?? text).alternatives + (try ToolGrammar.call(ofOne: shown)).alternatives)
+        let calls = try ToolGrammar.calls(ofOne: shown)
+        guard let led else {
+            // Calls may follow a text in another turn, too; on a line of its own a call would be a part of the text.
+            let text = AnswerGrammar.Alternative(lead: lead, notation: .text, rule: "")
+            return try link == .turn ? linked([], [text] + calls, link) : linked([text], calls, link)
+        }
+        return try linked(led.alternatives, calls, link)
+    }
+
+    /// Texts that stand alone, and calls, which others may follow where several may be made.
+    private func linked(
+        _ alone: [AnswerGrammar.Alternative], _ calls: [AnswerGrammar.Alternative], _ link: AnswerGrammar.Link?
+    ) throws(APIError) -> AnswerGrammar {
+        guard let link, repeats else { return AnswerGrammar(alone + calls) }
+        var continuing = calls
+        for index in continuing.indices { continuing[index].continues = true }
+        return AnswerGrammar(
+            alone + continuing, sequel: .init(link: link, alternatives: try ToolGrammar.calls(ofOne: shown)))
     }
 }

@@ -23,10 +23,14 @@ struct ToolWishes: Sendable {
     let callLimit: Int
     /// Whether the model must call one of several, the name included.
     let choosesCall: Bool
+    /// Whether calls may follow a call.
+    let repeats: Bool
 
     /// What `choice` makes of tools that were checked.
     init(_ tools: [JSONValue], choice: Choice, parallel: Bool) throws(APIError) {
         callLimit = parallel ? Int.max : 1
+        // Who names a function wants it called, once.
+        if case .named = choice { repeats = false } else { repeats = parallel }
         choosesCall = choice == .required && Self.names(tools).count > 1
         switch choice {
         case .auto:

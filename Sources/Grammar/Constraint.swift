@@ -88,9 +88,13 @@ extension Network {
     /// - Throws: what is wrong with it, in words.
     public init(_ grammar: AnswerGrammar) throws {
         var rules = RuleSet()
-        var choices: [Pattern] = []
         guard !grammar.alternatives.isEmpty else { throw Problem.invalid("the grammar has no alternatives") }
-        for alternative in grammar.alternatives {
+        // A rule that stands in the sequel, too, is read once.
+        var known: [AnswerGrammar.Alternative: Pattern] = [:]
+        func pattern(_ alternative: AnswerGrammar.Alternative) throws -> Pattern {
+            var key = alternative
+            (key.lead, key.continues) = ("", false)
+            if let known = known[key] { return .all([.text(alternative.lead), known]) }
             let rule: Pattern
             switch alternative.notation {
             case .gbnf:
@@ -104,7 +108,17 @@ extension Network {
             case .literal: rule = .text(alternative.rule)
             case .text: rule = .repeated(ScalarSet.all.utf8, least: 0, most: nil)
             }
-            choices.append(.all([.text(alternative.lead), rule]))
+            known[key] = rule
+            return .all([.text(alternative.lead), rule])
+        }
+        var sequel = Pattern.empty
+        if let next = grammar.sequel {
+            let link: [UInt8] = next.link == .line ? [UInt8(ascii: "\n")] : [AnswerGrammar.turnByte]
+            let following = Pattern.anyOf(try next.alternatives.map { try pattern($0) })
+            sequel = .repeated(.all([.text(link), following]), least: 0, most: nil)
+        }
+        let choices = try grammar.alternatives.map { alternative in
+            try Pattern.all([pattern(alternative)] + (alternative.continues ? [sequel] : []))
         }
         let root = rules.add("the answer")
         rules.bodies[root] = .anyOf(choices)

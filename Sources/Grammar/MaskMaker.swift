@@ -4,7 +4,8 @@ import Core
 ///
 /// For each local state, walking the whole vocabulary once sorts its tokens three ways: those that fit whatever stands below on the stack, those that never
 /// fit, and those that go on behind the end of the state's rule, which depend on the stack. The mask of a configuration is then put together from
-/// its local states' and a look at the few that depend; so one string in a schema costs one walk, wherever strings stand.
+/// its local states' and a look at the few that depend; so one string in a schema costs one walk, wherever strings stand. Where a state takes
+/// characters of running text without looking at which, as the inside of strings does, only the other tokens are walked.
 ///
 /// - Source: the idea of context-independent tokens is XGrammar's (Dong et al. 2024).
 final class MaskMaker {
@@ -23,12 +24,14 @@ final class MaskMaker {
     let vocabulary: TokenTrie
     private var locals: [Int32: LocalMask] = [:]
     private var masks: [Int32: TokenMask] = [:]
+    private var plainRoom: PlainRoom
     /// The configurations after each byte of the token that is looked at, from the start on.
     private var path: [Int32]
 
     init(_ automaton: Automaton, vocabulary: TokenTrie) {
         self.automaton = automaton
         self.vocabulary = vocabulary
+        plainRoom = PlainRoom(automaton)
         path = [Int32](repeating: 0, count: vocabulary.deepest + 1)
     }
 
@@ -86,11 +89,16 @@ final class MaskMaker {
     /// Sorts the vocabulary for one local state.
     private func localMask(_ local: Int32) -> LocalMask {
         if let known = locals[local] { return known }
-        var walk = VocabularyWalk(
-            start: automaton.openConfiguration(local), count: vocabulary.count, deepest: vocabulary.deepest)
-        while !walk.isOver(vocabulary) {
+        let start = automaton.openConfiguration(local)
+        let room = plainRoom.count(from: start, limit: vocabulary.plain.longest, in: automaton)
+        // A state that takes no plain character at all is soon walked.
+        let isText = room ?? 0 > 0
+        let nodes = isText ? vocabulary.otherNodes : vocabulary.nodes
+        let known = isText ? vocabulary.plain.words(atMost: room ?? 0) : TokenMask(count: vocabulary.count).words
+        var walk = VocabularyWalk(start: start, words: known, deepest: vocabulary.deepest)
+        while !walk.isOver(nodes) {
             // It stops where a step is not known yet; the tables may move when it is found out.
-            walk.run(automaton, vocabulary)
+            walk.run(automaton, nodes, vocabulary.tokens)
             if let (configuration, byteClass) = walk.missing { automaton.find(configuration, byteClass) }
         }
         let words = walk.words

@@ -26,6 +26,9 @@ public struct TokenTrie: Sendable {
     /// The nodes in the order of a walk that goes down first.
     let nodes: [Node]
     let deepest: Int
+    /// Tokens that are running text, and a tree of the others.
+    let plain: PlainTokens
+    let otherNodes: [Node]
 
     /// Tokens in the order of their bytes; of those with equal bytes only the first.
     let tokens: [TokenID]
@@ -63,9 +66,22 @@ public struct TokenTrie: Sendable {
         }
         var layout = Layout(count: count)
         for span in spans { layout.add(span.token, flat[span.start..<span.end]) }
-        layout.close(to: 0)
-        nodes = layout.nodes
-        deepest = layout.nodes.reduce(0) { max($0, Int($1.depth)) }
+        layout.tree.close(to: 0)
+        var found: [(token: TokenID, characters: Int)] = []
+        var others = Tree()
+        for (place, token) in layout.tokens.enumerated() {
+            let own = layout.bytes[Int(layout.starts[place])..<Int(layout.starts[place + 1])]
+            if let characters = PlainTokens.characters(own) {
+                found.append((token, characters))
+            } else {
+                others.add(own, place: Int32(place))
+            }
+        }
+        others.close(to: 0)
+        plain = PlainTokens(found, count: count)
+        otherNodes = others.nodes
+        nodes = layout.tree.nodes
+        deepest = layout.tree.nodes.reduce(0) { max($0, Int($1.depth)) }
         tokens = layout.tokens
         twins = layout.twins
         bytes = layout.bytes
@@ -84,43 +100,59 @@ public struct TokenTrie: Sendable {
 }
 
 /// A tree being laid out, from tokens in the order of their bytes.
-private struct Layout {
+private struct Tree {
     var nodes: [TokenTrie.Node] = []
-    var tokens: [TokenID] = []
-    var twins: [(first: TokenID, other: TokenID)] = []
-    var places: [Int32]
-    var bytes: [UInt8] = []
-    var starts: [Int32] = [0]
     private var path: [Int] = []
     private var latest: ArraySlice<UInt8> = []
 
-    init(count: Int) { places = [Int32](repeating: -1, count: count) }
-
-    mutating func add(_ token: TokenID, _ own: ArraySlice<UInt8>) {
+    /// How many bytes of a token the one before begins with.
+    func shared(with own: ArraySlice<UInt8>) -> Int {
         var shared = 0
         for (a, b) in zip(latest, own) {
             guard a == b else { break }
             shared += 1
         }
-        if shared == own.count, shared == latest.count, let first = tokens.last {
-            twins.append((first, token))
-            places[Int(token)] = Int32(tokens.count - 1)
-            return
-        }
+        return shared
+    }
+
+    /// Adds a token that is not the same as the one before.
+    mutating func add(_ own: ArraySlice<UInt8>, place: Int32) {
+        let shared = shared(with: own)
         close(to: shared)
         for byte in own.dropFirst(shared) {
             path.append(nodes.count)
             nodes.append(TokenTrie.Node(depth: UInt16(clamping: path.count), byte: byte))
         }
-        nodes[nodes.count - 1].place = Int32(tokens.count)
-        places[Int(token)] = Int32(tokens.count)
-        tokens.append(token)
-        bytes += own
-        starts.append(Int32(bytes.count))
+        nodes[nodes.count - 1].place = place
         latest = own
     }
 
     mutating func close(to depth: Int) {
         while path.count > depth { nodes[path.removeLast()].end = Int32(nodes.count) }
+    }
+}
+
+/// A vocabulary being laid out, from tokens in the order of their bytes.
+private struct Layout {
+    var tree = Tree()
+    var tokens: [TokenID] = []
+    var twins: [(first: TokenID, other: TokenID)] = []
+    var places: [Int32]
+    var bytes: [UInt8] = []
+    var starts: [Int32] = [0]
+
+    init(count: Int) { places = [Int32](repeating: -1, count: count) }
+
+    mutating func add(_ token: TokenID, _ own: ArraySlice<UInt8>) {
+        if let first = tokens.last, bytes[Int(starts[tokens.count - 1])...].elementsEqual(own) {
+            twins.append((first, token))
+            places[Int(token)] = Int32(tokens.count - 1)
+            return
+        }
+        tree.add(own, place: Int32(tokens.count))
+        places[Int(token)] = Int32(tokens.count)
+        tokens.append(token)
+        bytes += own
+        starts.append(Int32(bytes.count))
     }
 }

@@ -1,6 +1,6 @@
 import Core
 
-/// A walk over the whole vocabulary from one configuration, which has an open stack: the loop that a mask costs.
+/// A walk over a vocabulary's tree from one configuration, which has an open stack: the loop that a mask costs.
 ///
 /// It runs on the automaton's tables as they are and stops where an entry is missing, to go on when that is found out.
 struct VocabularyWalk {
@@ -15,19 +15,19 @@ struct VocabularyWalk {
     private var path: [Int32]
     private var hasEscaped: [Bool]
 
-    init(start: Int32, count: Int, deepest: Int) {
-        words = [UInt64](repeating: 0, count: (count + 63) / 64)
+    /// A walk that adds to the bits that are known already.
+    init(start: Int32, words: [UInt64], deepest: Int) {
+        self.words = words
         path = [Int32](repeating: start, count: deepest + 1)
         hasEscaped = [Bool](repeating: false, count: deepest + 1)
     }
 
-    func isOver(_ vocabulary: TokenTrie) -> Bool { node >= vocabulary.nodes.count }
+    func isOver(_ nodes: [TokenTrie.Node]) -> Bool { node >= nodes.count }
 
     /// Goes on to the end, or to an entry that is missing.
-    mutating func run(_ automaton: Automaton, _ vocabulary: TokenTrie) {
+    mutating func run(_ automaton: Automaton, _ nodes: [TokenTrie.Node], _ tokens: [TokenID]) {
         missing = nil
         // Local names, so that the loop asks nobody where they are.
-        let (nodes, tokens) = (vocabulary.nodes, vocabulary.tokens)
         let (rows, escapes, classes, width) = (
             automaton.rows, automaton.escapes, automaton.classOfByte, automaton.width
         )

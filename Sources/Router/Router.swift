@@ -4,8 +4,8 @@ public import Core
 ///
 /// A plain value that knows every worker's pool page by page. A sequence reserves what it may come to need, so that nothing that
 /// was started has to stop. Pages of sequences that are over stay until their room is wanted, least recently used first, and a
-/// sequence that begins like an earlier one begins with its pages. Those that wait are taken in the order in which they came: a
-/// long one is not starved by short ones behind it.
+/// sequence that begins like an earlier one begins with its pages. Those that wait are taken by their priority, and those of one
+/// priority in the order in which they came: a long one is not starved by short ones behind it.
 ///
 /// What workers are to do is left in `changes`, in order.
 public struct Router: Sendable {
@@ -67,6 +67,8 @@ public struct Router: Sendable {
         /// What it begins with; empty when its pages are nobody else's business.
         var tokens: [TokenID]
         var pages: Int
+        /// The lowest is taken first.
+        var priority: Int
         /// Where its chain begins.
         var root: PageKey
         /// The keys of the whole pages that it could find, as far as they were asked for.
@@ -126,6 +128,8 @@ public struct Router: Sendable {
 
     /// How many sequences wait.
     public var waiting: Int { queue.count }
+    /// Those that wait, the next one first.
+    public var waitingSequences: [SequenceID] { queue.map(\.sequence) }
     /// Tokens of the longest sequence that fits, or nil while there is no plan.
     public var capacity: Int? {
         places.map { $0.share.tokens(inPages: $0.pages, atMost: 1 << 40) }.min()
@@ -178,21 +182,23 @@ public struct Router: Sendable {
     /// - Parameters:
     ///   - reuses: Whether it may use pages of others and they may use its.
     ///   - attention: Which keys its tokens attend to; pages are shared among those of one mode.
+    ///   - priority: Its place among those that wait: the lowest is taken first.
     /// - Throws: `Shortage` when it can never fit, a problem when too many wait.
     /// - Returns: the sequences that have room now, in order.
     public mutating func place(
         _ sequence: SequenceID, tokens: [TokenID], total: Int, reuses: Bool = true,
-        attention: AttentionMode = .exact
+        attention: AttentionMode = .exact, priority: Int = 0
     ) throws -> [Admission] {
         let needed = Slots.pages(for: max(total, 1))
         if !places.isEmpty, let shortage = shortage(needed) { throw shortage }
         guard queue.count < longestQueue else {
             throw Problem.unavailable("\(queue.count) jobs wait already; try again later")
         }
-        queue.append(
+        queue.insert(
             Waiting(
-                sequence: sequence, tokens: reuses ? tokens : [], pages: needed,
-                root: attention == .sparse ? sparseRoot : index.root))
+                sequence: sequence, tokens: reuses ? tokens : [], pages: needed, priority: priority,
+                root: attention == .sparse ? sparseRoot : index.root),
+            at: queue.firstIndex { $0.priority > priority } ?? queue.endIndex)
         return admitted()
     }
 
@@ -253,7 +259,8 @@ public struct Router: Sendable {
             queue.insert(
                 contentsOf: running.sorted { $0.key < $1.key }.map {
                     Waiting(
-                        sequence: $0.key, tokens: $0.value.tokens, pages: $0.value.pages, root: $0.value.root)
+                        sequence: $0.key, tokens: $0.value.tokens, pages: $0.value.pages, priority: .min,
+                        root: $0.value.root)
                 }, at: 0)
         }
         self.places = places

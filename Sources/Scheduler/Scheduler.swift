@@ -6,7 +6,7 @@ public import Core
 /// a time, so that a long prompt never stops other answers. As many steps are in flight as there are stages. A prompt's
 /// next chunk enters the first stage while the one before is further on; an answer's next token waits for the one before.
 /// Answers share a step where they can: all of them read the weights together. So they are spread over no more steps
-/// than stages can compute at once.
+/// than stages can compute at once. Where the budget is too small for all, priorities say who goes first.
 public struct Scheduler: Sendable {
     /// How steps are cut.
     public struct Settings: Hashable, Sendable {
@@ -64,6 +64,7 @@ public struct Scheduler: Sendable {
         var sequence: SequenceID
         var prompt: [TokenID]
         var purpose: Purpose
+        var priority: Int
         var attention: AttentionMode
         /// Alternatives beside each of the first `scored` tokens, when log-probabilities are wanted.
         var alternatives: Int?
@@ -132,7 +133,7 @@ public struct Scheduler: Sendable {
     public var isQuiet: Bool { running.isEmpty && inFlight.isEmpty && changes.isEmpty }
     /// How many steps are on their way.
     public var stepsInFlight: Int { inFlight.count }
-    /// The sequences that run, in the order in which they came.
+    /// The sequences that run, by their priority, then in the order in which they came.
     public var sequences: [SequenceID] { running.map(\.sequence) }
 
     /// Adds a sequence that has room in the KV cache, of which the first `cached` tokens are there.
@@ -141,15 +142,18 @@ public struct Scheduler: Sendable {
     ///   - alternatives: How many to report with the log-probability of each of the first `scored` tokens; nil for none.
     ///   - total: How many tokens it may come to have.
     ///   - speculates: Whether its next tokens may be guessed.
+    ///   - priority: The lowest goes first.
     public mutating func add(
         _ sequence: SequenceID, prompt: [TokenID], cached: Int = 0, purpose: Purpose,
         attention: AttentionMode = .exact, alternatives: Int? = nil, scored: Int = 0, total: Int = .max,
-        speculates: Bool = false
+        speculates: Bool = false, priority: Int = 0
     ) {
-        running.append(
+        running.insert(
             Running(
-                sequence: sequence, prompt: prompt, purpose: purpose, attention: attention, alternatives: alternatives,
-                scored: scored, total: total, speculates: speculates, sent: cached, done: cached))
+                sequence: sequence, prompt: prompt, purpose: purpose, priority: priority, attention: attention,
+                alternatives: alternatives, scored: scored, total: total, speculates: speculates, sent: cached,
+                done: cached),
+            at: running.firstIndex { $0.priority > priority } ?? running.endIndex)
     }
 
     /// What the next step does to the KV cache before anything else, after what was said before.
@@ -212,11 +216,13 @@ public struct Scheduler: Sendable {
         return segments
     }
 
-    /// Chunks of prompts: equal shares of the budget, so that a short prompt does not wait for a long one.
+    /// Chunks of prompts: equal shares of the budget, so that a short prompt does not wait for a long one of its priority; what those of
+    /// one priority leave is shared by the next.
     private mutating func prefills() -> [Segment] {
         let decoding = running.count { $0.isDecoding }
         var budget = decoding > 0 ? sharedChunk : soloChunk
-        var waiting = running.count { $0.isPrefilling && !$0.hasOwnChunk }
+        var waiting: [Int: Int] = [:]
+        for entry in running where entry.isPrefilling && !entry.hasOwnChunk { waiting[entry.priority, default: 0] += 1 }
         var segments: [Segment] = []
         for index in running.indices where running[index].isPrefilling {
             let entry = running[index]
@@ -227,9 +233,10 @@ public struct Scheduler: Sendable {
                 count = min(max(1, chunk), left)
             case .generate, .read, .embed:
                 // At least sixteen, so that matrices are worth reading, but something for everybody behind.
-                count = min(max(budget / waiting, min(budget - waiting + 1, 16), min(budget, 1)), left)
+                let peers = waiting[entry.priority] ?? 1
+                count = min(max(budget / peers, min(budget - peers + 1, 16), min(budget, 1)), left)
                 budget -= count
-                waiting -= 1
+                waiting[entry.priority] = peers - 1
             }
             guard count > 0 else { continue }
             segments.append(

@@ -7,6 +7,14 @@ enum MergeRule: Sendable {
     /// Two neighbours merge when the list names them; the earliest entry goes first (the rule of merge lists).
     /// `wholePieces`: a piece that is a token is taken as it is, whatever the list says.
     case list(MergeList, wholePieces: Bool)
+
+    /// Runs `body` with the list's tables, or with nil where ids are ranks.
+    func withView<R>(_ body: (MergeView?) throws -> R) rethrows -> R {
+        switch self {
+        case .ranks: try body(nil)
+        case .list(let list, _): try list.withView { try body($0) }
+        }
+    }
 }
 
 /// A list of merges with a hash table from pairs to their place in the list.

@@ -4,19 +4,31 @@ import Core
 ///
 /// The state of a piece is a linked list of parts, each with the priority of merging it with the next. A short piece
 /// is searched for the best pair every time, which is fastest below some forty bytes; a long one keeps its pairs in a
-/// heap, so that a megabyte of one letter costs n log n.
+/// heap, so that a megabyte of one letter costs n log n. A long piece of letters beyond ASCII, which may be a whole clause, is taken apart
+/// at its seams first.
 struct PieceEncoder {
     private static let short = 40
+    /// Characters that are worth a look for seams have at least so many bytes together.
+    private static let worthCutting = 7
 
     private let vocabulary: VocabularyView
     private let merger: Merger
     /// Whether a piece that is token i is taken as it is; empty: always.
     private let wholes: [Bool]
+    private let cuts: Cuts?
     private var parts: [Part] = []
 
-    /// An encoder over tables that outlive it. Without `list`, ids are ranks.
-    init(vocabulary: VocabularyView, list: MergeView?, wholes: [Bool]) {
+    /// Where pieces are taken apart, and which tokens merging gives back.
+    struct Cuts {
+        var seams: SeamsView
+        /// Whether merging the bytes of token i gives token i.
+        var isMerged: UnsafeBufferPointer<Bool>
+    }
+
+    /// An encoder over tables that outlive it. Without `list`, ids are ranks; without `cuts`, pieces are merged in one.
+    init(vocabulary: VocabularyView, list: MergeView?, wholes: [Bool], cuts: Cuts? = nil) {
         self.vocabulary = vocabulary
+        self.cuts = cuts
         self.wholes = wholes
         merger = Merger(vocabulary: vocabulary, list: list)
     }
@@ -28,7 +40,22 @@ struct PieceEncoder {
             tokens.append(whole)
             return
         }
-        merge(piece, to: &tokens)
+        // A piece is of one kind: words of ASCII are short, and all their letters stand next to each other in some token.
+        guard let cuts, piece.count >= Self.worthCutting, let last = piece.last, last >= 0x80 else {
+            return merge(piece, to: &tokens)
+        }
+        var start = 0
+        while start < piece.count {
+            let end = cuts.seams.end(of: piece, from: start)
+            let run = UnsafeBufferPointer(rebasing: piece[start..<end])
+            start = end
+            let token = vocabulary.token(run)
+            if token >= 0, cuts.isMerged[Int(token)] {
+                tokens.append(token)
+            } else {
+                merge(run, to: &tokens)
+            }
+        }
     }
 
     /// Appends what merging makes of `piece`, even if it is a token.

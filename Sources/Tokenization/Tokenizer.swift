@@ -13,6 +13,9 @@ public struct Tokenizer: Sendable {
     /// Whether a piece that is token i is taken as it is; empty: always. With a merge list it is when merging gives
     /// that token too, which is worth knowing beforehand: most words are tokens.
     private let wholes: [Bool]
+    /// Whether merging the bytes of token i gives token i, as far as that was looked at: of tokens that begin beyond ASCII.
+    private let isMerged: [Bool]
+    private let seams: Seams
 
     /// Special tokens by name.
     public let specials: [String: TokenID]
@@ -37,6 +40,8 @@ public struct Tokenizer: Sendable {
         self.rule = rule
         self.template = template
         wholes = Self.wholes(vocabulary, rule)
+        isMerged = wholes.isEmpty ? Self.merged(vocabulary, rule) { $0 >= 0xC0 } : wholes
+        seams = Seams((0..<TokenID(vocabulary.count)).lazy.map { vocabulary[$0] })
         var specials: [String: TokenID] = [:]
         var matched: [UInt8: [TokenID]] = [:]
         for id in 0..<TokenID(vocabulary.count) {
@@ -60,13 +65,20 @@ public struct Tokenizer: Sendable {
     }
 
     private static func wholes(_ vocabulary: Vocabulary, _ rule: MergeRule) -> [Bool] {
-        guard case .list(let list, wholePieces: false) = rule else { return [] }
-        return vocabulary.withView { view in
-            list.withView { list in
+        guard case .list(_, wholePieces: false) = rule else { return [] }
+        return merged(vocabulary, rule) { _ in true }
+    }
+
+    /// By token, whether merging its bytes gives it; false for those whose first byte is not `wanted`.
+    private static func merged(_ vocabulary: Vocabulary, _ rule: MergeRule, wanted: (UInt8) -> Bool) -> [Bool] {
+        vocabulary.withView { view in
+            rule.withView { list in
                 var encoder = PieceEncoder(vocabulary: view, list: list, wholes: [])
                 var tokens: [TokenID] = []
                 return (0..<TokenID(vocabulary.count)).map { id in
-                    guard vocabulary.kind(of: id) == .normal else { return false }
+                    guard vocabulary.kind(of: id) == .normal, vocabulary[id].first.map(wanted) == true else {
+                        return false
+                    }
                     tokens.removeAll(keepingCapacity: true)
                     vocabulary[id].withUnsafeBufferPointer { encoder.merge($0, to: &tokens) }
                     return tokens == [id]
@@ -77,14 +89,14 @@ public struct Tokenizer: Sendable {
 
     private func withEncoder(_ body: (inout PieceEncoder) -> Void) {
         vocabulary.withView { view in
-            switch rule {
-            case .ranks:
-                var encoder = PieceEncoder(vocabulary: view, list: nil, wholes: wholes)
-                body(&encoder)
-            case .list(let list, _):
-                list.withView { list in
-                    var encoder = PieceEncoder(vocabulary: view, list: list, wholes: wholes)
-                    body(&encoder)
+            rule.withView { list in
+                isMerged.withUnsafeBufferPointer { isMerged in
+                    seams.bits.withUnsafeBufferPointer { bits in
+                        var encoder = PieceEncoder(
+                            vocabulary: view, list: list, wholes: wholes,
+                            cuts: PieceEncoder.Cuts(seams: SeamsView(bits: bits), isMerged: isMerged))
+                        body(&encoder)
+                    }
                 }
             }
         }

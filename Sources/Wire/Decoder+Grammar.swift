@@ -3,11 +3,20 @@ import Core
 
 /// Grammars, and the masks that come of them.
 extension Decoder {
-    /// A grammar of some alternatives, or nil where there are none.
-    func grammar(
+    /// What the answer must look like, or nil where it may be anything.
+    func grammar(_ options: Wire__GenerationOptions) throws -> AnswerGrammar? {
+        let alternatives = try alternatives(options.grammar, count: options.n_grammar)
+        guard !alternatives.isEmpty else { return nil }
+        let next = try self.alternatives(options.grammar_sequel, count: options.n_grammar_sequel)
+        guard !next.isEmpty else { return AnswerGrammar(alternatives) }
+        let link = try ours(options.grammar_link, in: AnswerGrammar.Link.wire, what: "link")
+        return AnswerGrammar(alternatives, sequel: .init(link: link, alternatives: next))
+    }
+
+    private func alternatives(
         _ list: UnsafeMutablePointer<UnsafeMutablePointer<Wire__GrammarAlternative>?>?, count listed: Int
-    ) throws -> AnswerGrammar? {
-        guard let list, listed > 0 else { return nil }
+    ) throws -> [AnswerGrammar.Alternative] {
+        guard let list, listed > 0 else { return [] }
         var alternatives: [AnswerGrammar.Alternative] = []
         for index in 0..<(try count(UInt64(listed), most: 1 << 16)) {
             let alternative = try the(list[index])
@@ -15,9 +24,9 @@ extension Decoder {
                 AnswerGrammar.Alternative(
                     lead: try text(alternative.lead),
                     notation: try ours(alternative.notation, in: AnswerGrammar.Notation.wire, what: "notation"),
-                    rule: try text(alternative.rule)))
+                    rule: try text(alternative.rule), continues: alternative.continues != 0))
         }
-        return AnswerGrammar(alternatives)
+        return alternatives
     }
 
     mutating func masks(_ segment: Wire__Segment) throws -> [TokenMask] {

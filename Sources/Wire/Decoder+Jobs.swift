@@ -32,8 +32,8 @@ extension Decoder {
                 ? try count(UInt64(options.prompt_logprobs), most: 1 << 20) : nil,
             embedding: options.embedding == WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED
                 ? nil : try ours(options.embedding, in: Embedding.wire, what: "embedding"),
-            grammar: try grammar(options.grammar, count: options.n_grammar),
-            speculates: options.computes_singly == 0)
+            grammar: try grammar(options),
+            speculates: options.computes_singly == 0, priority: Int(options.priority))
     }
 
     private func timings(_ timings: Wire__Timings) throws -> Timings {
@@ -105,6 +105,7 @@ extension Decoder {
             problem: try state.problem.map { try problem($0.pointee) },
             accepted: state.accepted, timings: try timings(the(state.timings)),
             attention: state.is_sparse != 0 ? .sparse : .exact, owner: try name(state.owner),
+            priority: Int(state.priority),
             queuePosition: state.queue_position > 0 ? try count(state.queue_position) : nil,
             secondsToStart: state.has_seconds_to_start != 0 ? state.seconds_to_start : nil)
     }

@@ -11,6 +11,7 @@ extension Encoder {
         made.pointee.notation = wireValue(
             alternative.notation, in: AnswerGrammar.Notation.wire, unspecified: WIRE__NOTATION__NOTATION_UNSPECIFIED)
         made.pointee.rule = arena.place(bytes: alternative.rule)
+        made.pointee.continues = alternative.continues ? 1 : 0
         return made
     }
 

@@ -46,10 +46,17 @@ extension Encoder {
         made.pointee.has_prompt_logprobs = options.promptLogprobs == nil ? 0 : 1
         made.pointee.prompt_logprobs = UInt32(clamping: options.promptLogprobs ?? 0)
         made.pointee.computes_singly = options.speculates ? 0 : 1
+        made.pointee.priority = Int32(clamping: options.priority)
         if let wanted = options.embedding { made.pointee.embedding = embedding(wanted) }
         let alternatives = options.grammar?.alternatives ?? []
         made.pointee.n_grammar = alternatives.count
         made.pointee.grammar = arena.place(alternatives.map { alternative($0) })
+        if let sequel = options.grammar?.sequel {
+            made.pointee.n_grammar_sequel = sequel.alternatives.count
+            made.pointee.grammar_sequel = arena.place(sequel.alternatives.map { alternative($0) })
+            made.pointee.grammar_link = wireValue(
+                sequel.link, in: AnswerGrammar.Link.wire, unspecified: WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED)
+        }
         return made
     }
 
@@ -140,6 +147,7 @@ extension Encoder {
         made.pointee.queue_position = UInt64(clamping: state.queuePosition ?? 0)
         made.pointee.has_seconds_to_start = state.secondsToStart == nil ? 0 : 1
         made.pointee.seconds_to_start = state.secondsToStart ?? 0
+        made.pointee.priority = Int32(clamping: state.priority)
         return made
     }
 

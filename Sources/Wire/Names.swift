@@ -84,6 +84,12 @@ extension AnswerGrammar.Notation {
     ]
 }
 
+extension AnswerGrammar.Link {
+    static let wire: [(AnswerGrammar.Link, Wire__GrammarLink)] = [
+        (.line, WIRE__GRAMMAR_LINK__GRAMMAR_LINK_LINE), (.turn, WIRE__GRAMMAR_LINK__GRAMMAR_LINK_TURN),
+    ]
+}
+
 /// The partner of `value`; 0, which every receiver refuses, when it has none.
 func wireValue<Ours: Equatable, Theirs: RawRepresentable<UInt32>>(
     _ value: Ours, in table: [(Ours, Theirs)], unspecified: Theirs

@@ -159,11 +159,15 @@ extension Keys {
         @Argument(help: "The key's id, key-...; see `glm keys list`.")
         var id: String
 
+        @Flag(help: "Print JSON.")
+        var json = false
+
         @OptionGroup var options: KeyStoreOptions
 
         func run() throws {
             try options.ring().revoke(id, now: WallClock.seconds)
-            Terminal.write("\(id): revoked\n")
+            let answer = JSONValue.object([.init("id", .string(id)), .init("state", .string("revoked"))])
+            Terminal.write((json ? answer.text() : "\(id): revoked") + "\n")
         }
     }
 }

@@ -59,7 +59,7 @@ struct GatewayClient: Sendable {
         }
     }
 
-    /// Makes a job of a chat's or a completion's body; returns its name.
+    /// Makes a job of another route's body; returns its name.
     func submit(_ body: JSONValue) async throws -> String {
         guard let id = try await json(.POST, "/v1/jobs", body: body)["id"]?.string else { throw notOurs }
         return id

@@ -117,7 +117,7 @@ struct HTTPClient: Sendable {
                     headers: headers)
                 do {
                     try await outbound.write(.head(head))
-                    if let payload { try await outbound.write(.body(.byteBuffer(payload))) }
+                    if let payload { try await Self.send(payload, to: outbound) }
                     try await outbound.write(.end(nil))
                 } catch ChannelError.ioOnClosedChannel {
                     // The gateway has answered and hung up before it heard all of this: its answer may be here.
@@ -141,6 +141,19 @@ struct HTTPClient: Sendable {
             throw Problem.failed("\(url) does not answer in HTTP; is a glm gateway listening there?")
         } catch let error as IOError {
             throw Problem.unavailable("the connection to the gateway at \(url) broke: \(Self.words(error)); try again")
+        }
+    }
+
+    /// Sends a body piece by piece, as fast as the gateway takes it, and shows how far it is when that takes long.
+    private static func send(
+        _ payload: ByteBuffer, to outbound: NIOAsyncChannelOutboundWriter<HTTPClientRequestPart>
+    ) async throws {
+        var progress = ProgressLine("sending:", unit: "KiB")
+        defer { progress.clear() }
+        var rest = payload
+        while rest.readableBytes > 0, let piece = rest.readSlice(length: min(rest.readableBytes, 256 << 10)) {
+            try await outbound.write(.body(.byteBuffer(piece)))
+            progress.show((payload.readableBytes - rest.readableBytes) >> 10, of: payload.readableBytes >> 10)
         }
     }
 

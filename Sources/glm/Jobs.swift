@@ -30,10 +30,14 @@ struct Jobs: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Show the jobs that wait or run, as they go on, until Ctrl-C.")
 
+        @Flag(help: "Print a line of JSON for every change.")
+        var json = false
+
         @OptionGroup var gateway: GatewayOptions
 
         func run() async throws {
             let client = try gateway.client()
+            let json = json
             try await Interrupt.cancelling {
                 var last = ""
                 while !Task.isCancelled {
@@ -41,10 +45,13 @@ struct Jobs: AsyncParsableCommand {
                         throw client.notOurs
                     }
                     let open = jobs.filter { ["queued", "prefill", "decode"].contains($0["status"]?.string ?? "") }
-                    let page = open.isEmpty ? "no job waits or runs\n" : Jobs.table(open)
+                    let page =
+                        json
+                        ? JSONValue.array(open).text() + "\n"
+                        : open.isEmpty ? "no job waits or runs\n" : Jobs.table(open)
                     if page != last {
                         // A terminal is drawn over; a file gets every change.
-                        Terminal.write((Terminal.showsOutput ? "\u{1B}[H\u{1B}[2J" : "") + page)
+                        Terminal.write((Terminal.showsOutput && !json ? "\u{1B}[H\u{1B}[2J" : "") + page)
                         last = page
                     }
                     do { try await Task.sleep(for: .seconds(1)) } catch { return }
@@ -96,6 +103,7 @@ struct Jobs: AsyncParsableCommand {
                 ],
                 ["answer", "\(job["completion_tokens"]?.integer ?? 0) tokens"],
             ]
+            if let priority = job["priority"]?.integer, priority != 0 { rows.append(["priority", "\(priority)"]) }
             if let place = Jobs.place(job) { rows.append(["queue", place]) }
             if let finish = job["finish_reason"]?.string { rows.append(["finish", finish]) }
             if let problem = job["error"]?["message"]?.string { rows.append(["problem", problem]) }

@@ -27,8 +27,13 @@ struct Keys: ParsableCommand {
         @Option(help: "The folder; it is made when it is missing.")
         var out: String
 
+        @Flag(help: "Print JSON.")
+        var json = false
+
         func run() throws {
-            for path in try KeyFile.make(in: out) { print(path) }
+            let paths = try KeyFile.make(in: out)
+            let answer = JSONValue.object([.init("files", .array(paths.map { .string($0) }))])
+            Terminal.write(json ? answer.text() + "\n" : paths.map { $0 + "\n" }.joined())
         }
     }
 }

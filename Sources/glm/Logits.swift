@@ -23,6 +23,9 @@ struct Logits: AsyncParsableCommand {
     @Option(help: "The file to write: tensor `logits`, f32 [tokens, vocabulary].")
     var out: String
 
+    @Flag(help: "Print what was written as one JSON object.")
+    var json = false
+
     func run() async throws {
         guard (1...65_536).contains(chunk) else { throw Problem.invalid("--chunk \(chunk): use 1 to 65536") }
         var sequences = [try tokenList(tokens, flag: "--tokens")]
@@ -58,5 +61,12 @@ struct Logits: AsyncParsableCommand {
         let file = try TensorFileWriter(safetensors: out, tensors: [tensor])
         try logits.withUnsafeBytes { try file.write($0) }
         try file.finish()
+        guard json else { return }
+        let shape = tensor.shape.map { JSONValue.integer($0) }
+        let answer = JSONValue.object([
+            .init("out", .string(out)), .init("tensor", .string(tensor.name)), .init("shape", .array(shape)),
+            .init("layout", .string("\(layout)")),
+        ])
+        Terminal.write(answer.text() + "\n")
     }
 }

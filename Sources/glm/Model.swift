@@ -58,6 +58,9 @@ struct Model: ParsableCommand {
         @Option(help: "safetensors, or gguf (which q8, q4 and the like need).")
         var format: String?
 
+        @Flag(help: "Print what was made as one JSON object.")
+        var json = false
+
         /// The type asked for.
         func weightType(else fallback: WeightType, or others: [WeightType] = []) throws -> WeightType {
             guard let type else { return fallback }
@@ -73,7 +76,15 @@ struct Model: ParsableCommand {
             let checkpoint = try Checkpoint.open(out)
             let layers = try Configuration(checkpoint).layers
             let bytes = checkpoint.tensors.values.reduce(0) { $0 + ($1.byteCount ?? 0) }
-            print("made \(out): \(layers) layers, \(Terminal.bytes(bytes)) of weights, \(checkpoint.format.rawValue)")
+            let answer = JSONValue.object([
+                .init("path", .string(out)), .init("layers", .integer(layers)), .init("weight_bytes", .integer(bytes)),
+                .init("format", .string(checkpoint.format.rawValue)),
+            ])
+            Terminal.write(
+                json
+                    ? answer.text() + "\n"
+                    : "made \(out): \(layers) layers, \(Terminal.bytes(bytes)) of weights, \(checkpoint.format.rawValue)\n"
+            )
         }
 
         /// The format asked for.

@@ -6,7 +6,10 @@ import Tokenization
 struct Submit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "submit", abstract: "Ask the cluster something and print the answer.",
-        discussion: "The text is the argument, a file (--file) or standard input (-). Ctrl-C cancels the job.")
+        discussion: """
+            The text is the argument, a file (--file) or standard input (-); with both, the file stands before what is asked about it. \
+            Ctrl-C cancels the job.
+            """)
 
     @Argument(help: "What to ask; - reads it from standard input.")
     var text: String?
@@ -97,7 +100,10 @@ struct Submit: AsyncParsableCommand {
     private func promptText() throws -> String {
         switch (text, file) {
         case (nil, nil): throw ValidationError("give the text to ask, --file FILE, or - for standard input")
-        case (.some, .some): throw ValidationError("give the text or --file, not both")
+        case ("-", "-"): throw ValidationError("standard input is read once: give - or --file -")
+        case (let text?, let path?):
+            let question = text == "-" ? try contents(of: nil) : text
+            return try contents(of: path == "-" ? nil : path) + "\n\n" + question
         case (nil, let path?): return try contents(of: path == "-" ? nil : path)
         case ("-", nil): return try contents(of: nil)
         case (let text?, nil): return text
@@ -139,6 +145,11 @@ struct AnswerOptions: ParsableArguments {
     @Option(help: "End the answer before this text; may be given several times.")
     var stop: [String] = []
 
+    @Option(
+        parsing: .unconditional,
+        help: "-100 to 100: where not everybody can be served, the lowest goes first; 0 unless given.")
+    var priority: Int?
+
     @OptionGroup var drawing: DrawingFlags
 
     /// The fields of a request; what is neither a flag nor configured is left to the gateway.
@@ -157,6 +168,7 @@ struct AnswerOptions: ParsableArguments {
         try addNumber("top_p", flag: "top-p", topP)
         add("top_k", (try topK ?? settings.int("top-k")).map { .integer($0) })
         add("seed", (try seed ?? settings.int("seed")).map { .integer($0) })
+        add("priority", (try priority ?? settings.int("priority")).map { .integer($0) })
         add(
             "attention",
             try (attention ?? settings.string("attention")).map { .string(try AttentionMode(flag: $0).rawValue) })

@@ -84,6 +84,57 @@ struct GrammarTests {
         }
     }
 
+    @Test(
+        "calls follow each other in turns of their own, or in lines, each with arguments of its function's",
+        arguments: AnswerGrammar.Link.allCases)
+    func calls(link: AnswerGrammar.Link) async throws {
+        let calls = ["add", "say"].map { name in
+            AnswerGrammar.Alternative(
+                lead: "\(name)\n", notation: .jsonSchema,
+                rule:
+                    #"{"type":"object","properties":{"\#(name)":{"type":"integer","maximum":99,"minimum":10}},"required":["\#(name)"]}"#,
+                continues: true)
+        }
+        let tokenizer = try Tokenizer(folder: Self.model)
+        let turn = try #require(tokenizer.specials["<|assistant|>"])
+        try await with("1x2") { cluster in
+            var most = 0
+            for seed in 0..<12 as Range<UInt64> {
+                let grammar = AnswerGrammar(calls, sequel: .init(link: link, alternatives: calls))
+                let (text, tokens, finish) = try await answer(
+                    cluster, grammar, seed: seed, minTokens: 30, tokens: 200)
+                guard finish == .stop else { continue }
+                let template: ChatTemplate = link == .turn ? .glm4Chat : .glm40414
+                let tools = try ["add", "say"].map {
+                    try JSONValue(parsing: #"{"type":"function","function":{"name":"\#($0)"}}"#, source: "a tool")
+                }
+                var reader = template.reader(tools: tools)
+                var parts: [AnswerPart] = []
+                for token in tokens {
+                    parts +=
+                        token == turn
+                        ? reader.turn() : reader.next(String(decoding: tokenizer.textBytes(of: token), as: UTF8.self))
+                }
+                parts += reader.finish()
+                var made: [(name: String, arguments: String)] = []
+                for part in parts {
+                    switch part {
+                    case .call(let name): made.append((name, ""))
+                    case .arguments(let piece): made[made.count - 1].arguments += piece
+                    case .text(let said): Issue.record("'\(said)' is no call: \(text)")
+                    }
+                }
+                for call in made {
+                    let value = try JSONValue(parsing: call.arguments, source: text)
+                    #expect((10...99).contains(value[call.name]?.integer ?? 0), "\(text)")
+                }
+                #expect(tokens.contains(turn) == (link == .turn && made.count > 1))
+                most = max(most, made.count)
+            }
+            #expect(most > 1, "no answer made several calls")
+        }
+    }
+
     @Test("a grammar that cannot be obeyed is refused")
     func refused() async throws {
         try await with("1x1") { cluster in

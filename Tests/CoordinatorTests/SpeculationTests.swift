@@ -2,6 +2,7 @@ import Checkpoint
 import Core
 import GLM
 import Testing
+import Tokenization
 import Transport
 
 @testable import Coordinator
@@ -142,6 +143,70 @@ struct SpeculationTests {
                 found.append(try await tokens(stream).map(\.token.token))
             }
             #expect(found[0] == found[1] && found[0].count == 90)
+        }
+    }
+
+    /// A small model with a tokenizer.
+    private static let wordy =
+        #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2)
+        .joined(separator: "/") + "/Golden/glm-hf-f32"
+
+    /// What an answer says before the stop string that is complete first, the longest of those that end together.
+    private static func cut(_ text: String, _ stops: [String]) -> String {
+        let bytes = Array(text.utf8)
+        for end in 1...bytes.count {
+            let complete = stops.filter { bytes[..<end].suffix($0.utf8.count).elementsEqual($0.utf8) }
+            guard let longest = complete.map(\.utf8.count).max() else { continue }
+            return String(decoding: bytes[..<(end - longest)], as: UTF8.self)
+        }
+        return text
+    }
+
+    @Test(
+        "stop strings that reach over guessed tokens end the answer where they do without guesses",
+        arguments: ["1x1", "2x2"])
+    func stops(layout: String) async throws {
+        let tokenizer = try Tokenizer(folder: Self.wordy)
+        // Tokens that are words of some letters each: the answer goes round in circles, so guesses are mostly right.
+        let words = (0..<TokenID(tokenizer.vocabularySize)).filter { token in
+            let bytes = tokenizer.textBytes(of: token)
+            return (2...4).contains(bytes.count) && bytes.allSatisfy { (0x61...0x7A).contains($0) }
+        }
+        let bias = Dictionary(uniqueKeysWithValues: words.prefix(5).map { ($0, Float(100)) })
+        try await TestCluster.with(layout: layout, model: Self.wordy, tokenizer: tokenizer) { cluster in
+            func answer(_ stops: [String], speculates: Bool) async throws -> (JobState, streamed: String) {
+                let wanted = GenerationOptions(
+                    sampling: SamplingOptions(logitBias: bias), maxTokens: 200, stop: stops, ignoresEndOfSequence: true,
+                    speculates: speculates)
+                let (id, events) = try await cluster.coordinator.submit(
+                    JobRequest(prompt: Array(prompt.prefix(40)), options: wanted, endsWithClient: false))
+                var text = ""
+                for await event in events {
+                    switch event {
+                    case .token(_, let piece, _), .finished(_, let piece, _, _): text += piece
+                    default: break
+                    }
+                }
+                return (try await cluster.coordinator.job(id), text)
+            }
+            let before = await steps(cluster)
+            let (whole, _) = try await answer([], speculates: true)
+            let (wholeSteps, count) = (await steps(cluster) - before, whole.tokens.count)
+            #expect(count == 200 && wholeSteps < 150, "\(wholeSteps) steps: too few guesses for this test")
+            let pieces = whole.tokens.map { String(decoding: tokenizer.textBytes(of: $0), as: UTF8.self) }
+            #expect(pieces.joined() == whole.text)
+            for place in stride(from: 5, to: 180, by: 7) {
+                // From the middle of one token to the middle of another, and others beside it.
+                let long = String(pieces[place..<place + 4].joined().dropFirst().dropLast())
+                let short = String(pieces[place + 1..<place + 3].joined().dropFirst())
+                for stops in [[long], ["\(long)QQ", short, long], [long, String(long.dropFirst(2)), "zzzzz"]] {
+                    let expected = Self.cut(whole.text, stops)
+                    let (plain, _) = try await answer(stops, speculates: false)
+                    let (guessed, streamed) = try await answer(stops, speculates: true)
+                    #expect(guessed.text == expected && plain.text == expected && streamed == expected, "\(stops)")
+                    #expect(guessed.tokens == plain.tokens && guessed.finish == .stop && plain.finish == .stop)
+                }
+            }
         }
     }
 

@@ -95,10 +95,36 @@ struct BatchTests {
             }
             let errors = try await client.send(.get, "/v1/files/\(end["error_file_id"]?.string ?? "")/content").body
             #expect(errors.contains("bad") && errors.contains("worker ada is lost"))
+            let names = Set(await cluster.requests.map(\.requestID))
+            #expect(names == Set((0..<41).map { "\(end["id"]?.string ?? "")/\($0)" }))
             #expect(await cluster.requests.count == 41)
             #expect(await cluster.kept.keys.allSatisfy { $0.kind != "line" })
             let list = try await client.send(.get, "/v1/batches").json
             #expect(list["data"]?.elements?.count == 1)
+        }
+    }
+
+    @Test(
+        "every route's requests can be a batch's",
+        arguments: [
+            ("/v1/completions", #"{"prompt":"hi"}"#, "hi"), ("/v1/responses", #"{"input":"hi"}"#, "hi"),
+            ("/v1/messages", #"{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#, "hi"),
+            ("/v1/embeddings", #"{"input":["a","b"],"normalize":false}"#, "[3.0,4.0]"),
+        ])
+    func routes(url: String, body: String, words: String) async throws {
+        try await withGateway(try FakeCluster()) { client in
+            let text = #"{"custom_id":"a","method":"POST","url":"\#(url)","body":\#(body)}"#
+            let file = try #require(try await upload(client, text).json["id"]?.string)
+            let made = try await client.send(
+                .post, "/v1/batches", #"{"input_file_id":"\#(file)","endpoint":"\#(url)"}"#)
+            #expect(made.status == 200, "\(made.body)")
+            let end = try await end(client, try #require(try made.json["id"]?.string))
+            #expect(end["request_counts"]?["completed"]?.integer == 1)
+            let answer = try await client.send(.get, "/v1/files/\(end["output_file_id"]?.string ?? "")/content").body
+            let result = try JSONValue(parsing: answer, source: "the result")["response"]?["body"]
+            let direct = try await client.send(.post, url, body).json
+            #expect(result?["object"] == direct["object"] && result?["type"] == direct["type"])
+            #expect(answer.contains(words), "\(answer)")
         }
     }
 

@@ -48,6 +48,14 @@ struct ErrorTests {
             code: "invalid_value"),
         Wrong(body: #"{\#(hi),"attention":"dense"}"#, param: "attention", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"attention":1}"#, param: "attention", code: "invalid_type"),
+        Wrong(body: #"{\#(hi),"priority":-101}"#, param: "priority", code: "invalid_value"),
+        Wrong(body: #"{\#(hi),"priority":"high"}"#, param: "priority", code: "invalid_type"),
+        Wrong(path: "/v1/embeddings", body: #"{"input":"a","priority":0.5}"#, param: "priority", code: "invalid_type"),
+        Wrong(
+            path: "/v1/responses", body: #"{"input":"x","include":["a",7]}"#, param: "include", code: "invalid_type"),
+        Wrong(
+            path: "/v1/responses", body: #"{"input":"x","top_logprobs":21}"#, param: "top_logprobs",
+            code: "invalid_value"),
         Wrong(body: #"{\#(hi),"n":0}"#, param: "n", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"min_p":1.5}"#, param: "min_p", code: "invalid_value"),
         Wrong(body: #"{\#(hi),"repetition_penalty":0}"#, param: "repetition_penalty", code: "invalid_value"),

@@ -69,7 +69,8 @@ actor FakeCluster: ClusterService {
         table[id.name] = Job(
             state: JobState(
                 id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count),
-                accepted: 1_700_000_000, attention: request.options.attention, owner: request.owner))
+                accepted: 1_700_000_000, attention: request.options.attention, owner: request.owner,
+                priority: request.options.priority))
         let stream = try events(of: id)
         Task { await answer(id, request) }
         return (id, stream)

@@ -77,17 +77,32 @@ struct GrammarTests {
             try await grammar("/v1/chat/completions", #"{\#(Self.hi),"tools":[\#(tools)]\#(more)}"#)
         }
         let both = tool("f") + "," + tool("g")
+        /// Calls after which others may be made, each in a turn of its own.
+        func several(_ alternatives: [AnswerGrammar.Alternative], _ more: [AnswerGrammar.Alternative]) -> AnswerGrammar
+        {
+            let continuing = alternatives.map { alternative in
+                var alternative = alternative
+                alternative.continues = true
+                return alternative
+            }
+            return AnswerGrammar(continuing, sequel: .init(link: .turn, alternatives: more))
+        }
+        let single = #","parallel_tool_calls":false"#
         #expect(try await chat(both, "") == nil)
-        #expect(try await chat(tool("f"), #","tool_choice":"required""#) == AnswerGrammar([call("")]))
+        #expect(
+            try await chat(tool("f"), #","tool_choice":"required""#) == several([call("")], [call("f\n")]))
+        #expect(try await chat(tool("f"), #","tool_choice":"required""# + single) == AnswerGrammar([call("")]))
         #expect(
             try await chat(both, #","tool_choice":{"type":"function","function":{"name":"g"}}"#)
                 == AnswerGrammar([call("")]))
-        #expect(try await chat(both, #","tool_choice":"required""#) == AnswerGrammar([call("f\n"), call("g\n")]))
+        let calls = [call("f\n"), call("g\n")]
+        #expect(try await chat(both, #","tool_choice":"required""#) == several(calls, calls))
+        #expect(try await chat(both, #","tool_choice":"required""# + single) == AnswerGrammar(calls))
         #expect(
             try await chat(tool("f", #","strict":true"#), "")
-                == AnswerGrammar([.init(lead: "\n", notation: .text, rule: ""), call("f\n")]))
+                == several([.init(lead: "\n", notation: .text, rule: ""), call("f\n")], [call("f\n")]))
         #expect(
-            try await chat(tool("f"), #","response_format":{"type":"json_object"}"#)
+            try await chat(tool("f"), #","response_format":{"type":"json_object"}"# + single)
                 == AnswerGrammar([.init(lead: "\n", notation: .jsonSchema, rule: #"{"type":"object"}"#), call("f\n")]))
     }
 }

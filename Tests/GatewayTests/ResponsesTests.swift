@@ -85,6 +85,42 @@ struct ResponsesTests {
         }
     }
 
+    @Test("log-probabilities stand beside the text, the same whole and streamed, and calls have none")
+    func logprobs() async throws {
+        try await withGateway(try FakeCluster()) { client in
+            let wish = #","include":["message.output_text.logprobs"],"top_logprobs":2"#
+            let whole = try await client.send(.post, "/v1/responses", Self.body("hi", wish)).json
+            let part = whole["output"]?.elements?.first?["content"]?.elements?.first
+            let entries = try #require(part?["logprobs"]?.elements)
+            #expect(entries.compactMap { $0["token"]?.string } == ["\n", "h", "i"])
+            for entry in entries {
+                #expect(entry["logprob"]?.double == -0.5 && entry["bytes"]?.elements?.count == 1)
+                #expect(entry["top_logprobs"]?.elements?.compactMap { $0["logprob"]?.double } == [-0.5, -1.5])
+            }
+            #expect(whole["top_logprobs"]?.integer == 2)
+            let events = try await client.send(
+                .post, "/v1/responses", Self.body("hi", wish + #","stream":true"#)
+            ).chunks
+            let deltas = events.filter { $0["type"]?.string == "response.output_text.delta" }
+            #expect(deltas.flatMap { $0["logprobs"]?.elements ?? [] } == entries)
+            for event in events where event["type"]?.string == "response.output_text.done" {
+                #expect(event["logprobs"]?.elements == entries)
+            }
+            let last = events.last?["response"]?["output"]?.elements?.first?["content"]?.elements?.first
+            #expect(last?["logprobs"]?.elements == entries)
+
+            let said = "say so:¶look_up\n{}"
+            let mixed = try await client.send(.post, "/v1/responses", Self.body(said, wish + "," + Self.tools)).json
+            let output = try #require(mixed["output"]?.elements)
+            #expect(output.map { $0["type"]?.string } == ["message", "function_call"])
+            let spoken = output.first?["content"]?.elements?.first?["logprobs"]?.elements
+            #expect(spoken?.compactMap { $0["token"]?.string }.joined() == "so:")
+
+            let none = try await client.send(.post, "/v1/responses", Self.body("hi")).json
+            #expect(none["output"]?.elements?.first?["content"]?.elements?.first?["logprobs"]?.elements == [])
+        }
+    }
+
     @Test("an answer that is cut is incomplete, one that breaks has failed")
     func ends() async throws {
         try await withGateway(try FakeCluster()) { client in

@@ -128,6 +128,31 @@ import Testing
         #expect(try !accepts(schema, "\"\(bad)\""))
     }
 
+    @Test(
+        "texts that continue are followed by others behind their link, those that do not stand alone",
+        arguments: AnswerGrammar.Link.allCases)
+    func sequels(link: AnswerGrammar.Link) throws {
+        let call = AnswerGrammar.Alternative(
+            lead: "f\n", notation: .jsonSchema,
+            rule:
+                ##"{"type":"object","properties":{"x":{"$ref":"#/$defs/t"}},"$defs":{"t":{"type":"array","items":{"$ref":"#/$defs/t"}}},"required":["x"]}"##
+        )
+        var first = call
+        (first.lead, first.continues) = ("", true)
+        let grammar = AnswerGrammar(
+            [first, .init(notation: .literal, rule: "no")], sequel: .init(link: link, alternatives: [call]))
+        let automaton = Automaton(try Network(grammar))
+        func accepts(_ parts: String...) -> Bool {
+            let bytes = parts.map { Array($0.utf8) }.joined(separator: [link == .line ? 10 : AnswerGrammar.turnByte])
+            let end = automaton.walk(automaton.start, bytes)
+            return end != Automaton.dead && automaton.accepts[Int(end)]
+        }
+        #expect(accepts(#"{"x":[[]]}"#) && accepts("no"))
+        #expect(accepts(#"{"x":[[]]}"#, "f\n{\"x\":[]}", "f\n{\"x\":[[],[]]}"))
+        #expect(!accepts("no", "f\n{\"x\":[]}") && !accepts(#"{"x":[]}"#, "no") && !accepts(#"{"x":[]}"#, #"{"x":[]}"#))
+        #expect(!accepts(#"{"x":[]}"#, "") && !accepts("f\n{\"x\":[]}"))
+    }
+
     @Test("one of several texts with leads, as for tool calls")
     func alternatives() throws {
         let grammar = AnswerGrammar([

@@ -49,12 +49,34 @@ import Testing
         #expect(finished > 60, "only \(finished) answers came to an end")
     }
 
-    @Test("a mask permits exactly the tokens whose bytes can follow", arguments: [1, 3, 7, 9, 17, 19])
+    @Test("a mask permits exactly the tokens whose bytes can follow", arguments: [1, 3, 4, 7, 8, 9, 16, 17, 19])
     func masksAreExact(index: Int) throws {
+        try checkMasks(AnswerGrammar(.jsonSchema, Self.schemas[index]), seed: UInt64(index))
+    }
+
+    @Test(
+        "so it does where running text is looked at character by character, counted, or goes on behind a rule's end",
+        arguments: [
+            AnswerGrammar(.jsonSchema, #"{"type":"string","maxLength":40}"#),
+            AnswerGrammar(.jsonSchema, #"{"type":"array","items":{"type":"string","minLength":1,"maxLength":6}}"#),
+            AnswerGrammar(.regex, ".{0,4}"), AnswerGrammar(.regex, #""[^"\\]{2,6}""#),
+            AnswerGrammar(.regex, "(.{2})*x?"),
+            AnswerGrammar(.regex, "[^a]{0,5}b"), AnswerGrammar(.regex, "[a-z\u{e9}]{1,4}.{0,2}"),
+            AnswerGrammar(.regex, #"(.|\n){3}[a-z]*"#), AnswerGrammar(.regex, #"[\x20-\x7e]{1,9}"#),
+            AnswerGrammar(.regex, #"[^\x00-\x7f]{2,5}!"#),
+            AnswerGrammar(.gbnf, "root ::= item (\",\" item)*\nitem ::= [^,]{0,3}"),
+            AnswerGrammar(.gbnf, "root ::= \"(\" root \")\" | word\nword ::= .{1,3} \"-\"?"),
+            AnswerGrammar([
+                .init(lead: "\n", notation: .text, rule: ""), .init(lead: "f\n", notation: .regex, rule: ".{3}"),
+            ]),
+        ])
+    func masksOfText(grammar: AnswerGrammar) throws { try checkMasks(grammar, seed: 3) }
+
+    private func checkMasks(_ grammar: AnswerGrammar, seed: UInt64) throws {
         let texts = Vocabularies.smallTexts
-        let network = try Network(AnswerGrammar(.jsonSchema, Self.schemas[index]))
+        let network = try Network(grammar)
         let (fast, slow) = (Constraint(network, vocabulary: Vocabularies.small), Automaton(network))
-        var numbers = SeededNumbers(state: UInt64(index))
+        var numbers = SeededNumbers(state: seed)
         for _ in 0..<25 {
             var place = fast.start
             var at = slow.start

@@ -29,6 +29,22 @@ struct RouterTests {
         #expect(router.waiting == 0)
     }
 
+    @Test("those that wait are taken by their priority, and of one priority in the order of asking; who runs stays")
+    func priority() throws {
+        var router = router()
+        _ = router.replan([whole(2)])
+        #expect(try router.place(id(1), tokens: [], total: 100) == [.init(id(1))])
+        for (number, priority) in [(2, 0), (3, 5), (4, -3), (5, 0), (6, -3)] as [(UInt64, Int)] {
+            #expect(try router.place(id(number), tokens: [], total: 100, priority: priority).isEmpty)
+        }
+        #expect(router.waitingSequences == [id(4), id(6), id(2), id(5), id(3)])
+        #expect(router.free(id(1)).map(\.sequence) == [id(4)])
+        // The one that ran goes on before those that are more urgent than it was.
+        #expect(try router.place(id(7), tokens: [], total: 100, priority: -100).isEmpty)
+        _ = router.replan([], keepsRunning: true)
+        #expect(router.waitingSequences == [id(4), id(7), id(6), id(2), id(5), id(3)])
+    }
+
     @Test("what can never fit is refused with the figures")
     func never() {
         var router = router()

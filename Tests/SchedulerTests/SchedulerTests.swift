@@ -42,6 +42,29 @@ struct SchedulerTests {
         #expect(scheduler.next() == nil)
     }
 
+    @Test(
+        "prompts share a step by their priority: the urgent ones first, equal ones equally, what is left to the others")
+    func priority() throws {
+        var scheduler = Scheduler(settings: .init(chunk: 64), epoch: 1)
+        for (number, length, priority) in [(1, 200, 0), (2, 48, -5), (3, 48, -5), (4, 200, 7)] as [(UInt64, Int, Int)] {
+            scheduler.add(id(number), prompt: prompt(length), purpose: .generate(greedy), priority: priority)
+        }
+        #expect(scheduler.sequences == [id(2), id(3), id(1), id(4)])
+        var shares: [[Int]] = []
+        for _ in 0..<3 {
+            let step = try #require(scheduler.next() as Step?)
+            shares.append(
+                (1...4).map { number in
+                    step.segments.first { $0.sequence == id(number) }?.tokens.count ?? 0
+                })
+            let ends = step.segments.filter { $0.output != .none }.map { drawn($0.sequence.number, 9) }
+            _ = try scheduler.finished(step.number, results: ends)
+            for end in ends { scheduler.end(end.sequence) }
+        }
+        // The first two, then what they leave: all of it to the next one, and nothing to the last.
+        #expect(shares == [[0, 32, 32, 0], [32, 16, 16, 0], [64, 0, 0, 0]])
+    }
+
     @Test("as many chunks of one prompt are in flight as there are stages")
     func pipelined() throws {
         var scheduler = Scheduler(settings: .init(chunk: 4, stages: 3), epoch: 1)

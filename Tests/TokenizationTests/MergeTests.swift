@@ -68,6 +68,75 @@ import Testing
         }
     }
 
+    /// A vocabulary of all bytes and, on top, characters of two to four bytes, words of them, and tokens that are cut anywhere in them, each made
+    /// of two earlier ones; two letters that a piece of letters is made of, and others that stand next to each other in no token.
+    private static func letters() -> (tokens: [[UInt8]], merges: [(Int, Int)]) {
+        var random = SystemRandomNumberGenerator()
+        var tokens = (0..<256).map { [UInt8($0)] }
+        var merges: [(Int, Int)] = []
+        while tokens.count < 420 {
+            let word = Array((0..<3).map { _ in Self.letter(using: &random) }.joined().utf8)
+            // A run of the word's bytes, cut where its parts are tokens.
+            let start = Int.random(in: 0..<word.count - 1, using: &random)
+            let end = Int.random(in: start + 2...word.count, using: &random)
+            let token = Array(word[start..<end])
+            guard !tokens.contains(token) else { continue }
+            let cuts = (1..<token.count).compactMap { cut -> (Int, Int)? in
+                guard let left = tokens.firstIndex(of: Array(token[..<cut])),
+                    let right = tokens.firstIndex(of: Array(token[cut...]))
+                else { return nil }
+                return (left, right)
+            }
+            guard let parts = cuts.randomElement(using: &random) else { continue }
+            tokens.append(token)
+            merges.append(parts)
+        }
+        return (tokens, merges)
+    }
+
+    private static func letter(using random: inout SystemRandomNumberGenerator) -> String {
+        ["中", "文", "字", "丁", "é", "ж", "א", "𠀀", "𠀁", "a"].randomElement(using: &random) ?? "中"
+    }
+
+    @Test("a clause is merged with its seams as the slow twin merges it whole", arguments: 0..<12)
+    func seams(round: Int) throws {
+        let (tokens, merges) = Self.letters()
+        let ids = Dictionary(uniqueKeysWithValues: zip(tokens, tokens.indices))
+        let list = merges.enumerated().map {
+            MergeList.Merge(
+                left: TokenID($0.element.0), right: TokenID($0.element.1), result: TokenID(256 + $0.offset))
+        }
+        let byRank = try Self.tokenizer(tokens) { _ in .ranks }
+        let byList = try [true, false].map { whole in
+            try Self.tokenizer(tokens) { _ in .list(MergeList(list), wholePieces: whole) }
+        }
+        var places: [[[UInt8]]: Int] = [:]
+        for (place, merge) in merges.enumerated() { places[[tokens[merge.0], tokens[merge.1]]] = place }
+        var random = SystemRandomNumberGenerator()
+        var cut = 0
+        for length in [2, 3, 5, 9, 20, 45, 90] {
+            let text = (0..<length).map { _ in Self.letter(using: &random) }.joined()
+            let bytes = Array(text.utf8)
+            let isWhole = ids[bytes] != nil
+            #expect(
+                byRank.encode(text).map(byRank.bytes) == (isWhole ? [bytes] : Self.slowly(bytes) { ids[$0 + $1] }))
+            let listed = Self.slowly(bytes) { places[[$0, $1]] }
+            #expect(byList[0].encode(text).map(byList[0].bytes) == (isWhole ? [bytes] : listed))
+            #expect(byList[1].encode(text).map(byList[1].bytes) == listed)
+            let seams = Seams(tokens.map { $0[...] })
+            bytes.withUnsafeBufferPointer { piece in
+                seams.bits.withUnsafeBufferPointer { bits in
+                    var start = 0
+                    while start < piece.count {
+                        start = SeamsView(bits: bits).end(of: piece, from: start)
+                        if start < piece.count { cut += 1 }
+                    }
+                }
+            }
+        }
+        #expect(cut > 0, "no seam was found in these texts")
+    }
+
     @Test("a list that names every way to make every token is the rank rule, any other is itself")
     func best() throws {
         let tokens = (0..<256).map { [UInt8($0)] } + [Array("ab".utf8), Array("bc".utf8), Array("abc".utf8)]

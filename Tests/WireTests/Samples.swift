@@ -127,7 +127,7 @@ enum Samples {
     static let jobStates: [JobState] = [
         JobState(
             id: job, phase: .queued, prefill: PrefillProgress(total: 10), accepted: 1_700_000_000.25, owner: "k7",
-            queuePosition: 3, secondsToStart: 12.5),
+            priority: -7, queuePosition: 3, secondsToStart: 12.5),
         JobState(
             id: JobID("job-18"), phase: .failed, prefill: progress, tokens: [1, 2],
             text: "caf\u{e9}\0",
@@ -148,7 +148,7 @@ enum Samples {
                 options: GenerationOptions(
                     sampling: sampling, maxTokens: 100, stop: ["\n\n", "\0", "停"], ignoresEndOfSequence: true,
                     reusesPrefix: false, attention: .sparse, stopTokenIDs: [7, 9], minTokens: 12, promptLogprobs: 0,
-                    embedding: .last, grammar: grammar, speculates: false),
+                    embedding: .last, grammar: grammar, speculates: false, priority: 100),
                 endsWithClient: true, owner: "k7", tag: "batch_1/17", requestID: "req-1")),
         .submit(request: 3, JobRequest(prompt: [], options: GenerationOptions(), endsWithClient: false)),
         .events(request: 4, job), .cancel(request: 5, job), .jobs(request: 6), .job(request: 7, job),
@@ -160,7 +160,8 @@ enum Samples {
 
     /// Every notation.
     private static let grammar = AnswerGrammar(
-        AnswerGrammar.Notation.allCases.map { .init(lead: "ein\n\0", notation: $0, rule: "{\"é\":1}") })
+        AnswerGrammar.Notation.allCases.map { .init(lead: "ein\n\0", notation: $0, rule: "{\"é\":1}") },
+        sequel: .init(link: .turn, alternatives: [.init(notation: .regex, rule: "é+", continues: true)]))
 
     /// A mask of either form.
     private static let masked: Drawing = {

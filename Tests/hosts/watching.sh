@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What operators use, on a cluster of two workers started by hand: logs with request ids, metrics, the timeline of steps, glm top and
-# glm chat on a terminal, completions for shells.
+# What operators use, on a cluster of two workers started by hand: logs with request ids, metrics, the timeline of steps, what commands
+# print for programs, glm top and glm chat on a terminal, completions for shells.
 #
 # usage: watching.sh GLM        promtool (Debian: prometheus) checks metrics and alert rules where it is installed
 set -euo pipefail
@@ -63,6 +63,23 @@ if command -v node >/dev/null; then
 else
     echo "  note: node is not installed; with it the dashboard's scripts would be parsed"
 fi
+
+# json COMMAND...: runs glm and checks what it prints, called `out`, with the Python expression in $1.
+json() { local what=$1; shift; "$glm" "$@" | python3 -c "import json, sys; out = [json.loads(line) for line in sys.stdin]; assert $what, out"; }
+printf 'The case of the heron=719.' >"$work/case.txt"
+check "glm submit asks about a file, with a priority" json 'out[0]["text"].startswith("719")' \
+    submit --file "$work/case.txt" --priority -7 --max-tokens 4 --temperature 0 --json 'heron='
+check "which is shown with the job" json 'out[0][0]["priority"] == -7' jobs --json
+form() { curl -fsS "$url/v1/jobs" -F 'request={"messages":[{"role":"user","content":"heron="}],"max_tokens":4,"temperature":0}' -F "file=@$work/case.txt"; }
+check "a form brings a document with its job" form
+check "about which it answers" json 'out[0]["text"].startswith("719")' jobs wait "$("$glm" jobs --json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["id"])')" --json
+talk() { printf 'Note: heron=719. heron=\nAnd now?\n' | json 'len(out) == 2 and out[0]["content"].startswith("719") and out[1]["usage"]' chat --json --max-tokens 4 --temperature 0; }
+check "glm chat answers a pipe in JSON" talk
+check "glm keys make prints JSON" json 'len(out[0]["files"]) == 3' keys make --out "$work/keys" --json
+check "glm model make prints JSON" json 'out[0]["layers"] == 2' model make random --preset tiny --layers 2 --out "$work/tiny" --json
+check "glm logits prints JSON" json 'out[0]["shape"][0] == 3' logits --model "$work/tiny" --tokens 1,2,3 --out "$work/logits" --json
+watched() { local lines; lines=$(timeout -s INT 2 "$glm" jobs watch --json | head -1); [ "$lines" = "[]" ]; }
+check "glm jobs watch prints JSON" watched
 
 export XDG_STATE_HOME=$work/state
 check "glm top and glm chat work on a terminal" python3 Tests/hosts/terminal.py "$glm" "$work"

@@ -144,6 +144,12 @@ typedef enum _Wire__Notation {
   WIRE__NOTATION__NOTATION_TEXT = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__NOTATION)
 } Wire__Notation;
+typedef enum _Wire__GrammarLink {
+  WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED = 0,
+  WIRE__GRAMMAR_LINK__GRAMMAR_LINK_LINE = 1,
+  WIRE__GRAMMAR_LINK__GRAMMAR_LINK_TURN = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__GRAMMAR_LINK)
+} Wire__GrammarLink;
 typedef enum _Wire__FinishReason {
   WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED = 0,
   WIRE__FINISH_REASON__FINISH_REASON_STOP = 1,
@@ -1056,14 +1062,24 @@ struct  Wire__GenerationOptions
    */
   protobuf_c_boolean computes_singly;
   /*
+   * The lowest is served first.
+   */
+  int32_t priority;
+  /*
    * What the answer must look like; none: anything.
    */
   size_t n_grammar;
   Wire__GrammarAlternative **grammar;
+  /*
+   * What may follow those that continue, and what stands before each; none: nothing.
+   */
+  size_t n_grammar_sequel;
+  Wire__GrammarAlternative **grammar_sequel;
+  Wire__GrammarLink grammar_link;
 };
 #define WIRE__GENERATION_OPTIONS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__generation_options__descriptor) \
-    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0,NULL }
+    , NULL, 0, 0, 0,NULL, 0, 0, 0, 0,NULL, 0, 0, 0, WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED, 0, 0, 0,NULL, 0,NULL, WIRE__GRAMMAR_LINK__GRAMMAR_LINK_UNSPECIFIED }
 
 
 /*
@@ -1075,10 +1091,11 @@ struct  Wire__GrammarAlternative
   ProtobufCBinaryData lead;
   Wire__Notation notation;
   ProtobufCBinaryData rule;
+  protobuf_c_boolean continues;
 };
 #define WIRE__GRAMMAR_ALTERNATIVE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__grammar_alternative__descriptor) \
-    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL} }
+    , {0,NULL}, WIRE__NOTATION__NOTATION_UNSPECIFIED, {0,NULL}, 0 }
 
 
 struct  Wire__JobRequest
@@ -1266,10 +1283,11 @@ struct  Wire__JobState
   uint64_t queue_position;
   protobuf_c_boolean has_seconds_to_start;
   double seconds_to_start;
+  int32_t priority;
 };
 #define WIRE__JOB_STATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__job_state__descriptor) \
-    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, WIRE__JOB_PHASE__JOB_PHASE_UNSPECIFIED, 0, 0, NULL, {0,NULL}, WIRE__FINISH_REASON__FINISH_REASON_UNSPECIFIED, NULL, 0, NULL, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
 
 
 struct  Wire__JobList
@@ -3025,6 +3043,7 @@ extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
 extern const ProtobufCEnumDescriptor    wire__notation__descriptor;
+extern const ProtobufCEnumDescriptor    wire__grammar_link__descriptor;
 extern const ProtobufCEnumDescriptor    wire__finish_reason__descriptor;
 extern const ProtobufCEnumDescriptor    wire__job_phase__descriptor;
 extern const ProtobufCEnumDescriptor    wire__key_scope__descriptor;

@@ -10,8 +10,8 @@ extension Document {
         Operation(path: "/ready", method: "GET", summary: "Whether jobs run", answer: "State"),
         Operation(path: "/openapi.json", method: "GET", summary: "This document", answer: "Any"),
         Operation(
-            path: "/v1/jobs", method: "POST", summary: "A chat or a completion that outlives its connection",
-            body: "JobRequest", status: 202, answer: "Job"),
+            path: "/v1/jobs", method: "POST", summary: "Work of another route that outlives its connection",
+            body: "JobRequest", form: "JobForm", status: 202, answer: "Job"),
         Operation(path: "/v1/jobs", method: "GET", summary: "Jobs, newest first", answer: "Jobs"),
         Operation(path: "/v1/jobs/{id}", method: "GET", summary: "One job", answer: "Job"),
         Operation(path: "/v1/jobs/{id}", method: "DELETE", summary: "Ends a job", answer: "Job"),
@@ -51,7 +51,7 @@ extension Document {
 
     static let clusterSchemas: [(String, JSONValue)] = [
         ("Any", Schema.any), ("State", state), ("Model", model), ("Models", list(of: "Model")),
-        ("JobRequest", Schema.either(Schema.ref("ChatRequest"), Schema.ref("CompletionRequest"))), ("Job", job),
+        ("JobRequest", jobRequest), ("JobForm", jobForm), ("Job", job),
         ("Jobs", list(of: "Job")), ("Upload", upload), ("File", file), ("Files", list(of: "File")),
         ("Deleted", deleted), ("BatchRequest", batchRequest), ("Batch", batch), ("Batches", list(of: "Batch")),
         ("Status", status), ("ScaleRequest", scaleRequest), ("DrainRequest", drainRequest),
@@ -68,6 +68,12 @@ extension Document {
             "id": Schema.string, "object": Schema.string, "created": Schema.int(from: 0), "owned_by": Schema.string,
             "max_model_len": Schema.int(from: 1),
         ], required: ["id", "object", "created", "owned_by"])
+    private static let endpoint = Schema.words(Endpoint.allCases.map(\.rawValue))
+    private static let jobRequest = Schema.either(
+        Schema.ref("ChatRequest"), Schema.ref("CompletionRequest"), Schema.ref("ResponseRequest"),
+        Schema.object(["url": endpoint, "body": Schema.dictionary], required: ["url", "body"]))
+    private static let jobForm = Schema.object(
+        ["request": Schema.text("A JobRequest as JSON."), "file": Schema.string], required: ["request"])
     private static let job = Schema.answer(
         ["id": Schema.string, "object": Schema.string, "status": Schema.string], required: ["id", "object", "status"])
     private static let upload = Schema.object(
@@ -82,7 +88,7 @@ extension Document {
         ["id": Schema.string, "object": Schema.string, "deleted": Schema.bool], required: ["id", "object", "deleted"])
     private static let batchRequest = Schema.object(
         [
-            "input_file_id": Schema.string, "endpoint": Schema.word("/v1/chat/completions", "/v1/completions"),
+            "input_file_id": Schema.string, "endpoint": endpoint,
             "completion_window": Schema.matching("^[1-9][0-9]{0,2}[hd]$", most: 4), "metadata": Schema.dictionary,
         ], required: ["input_file_id", "endpoint"])
     private static let batch = Schema.answer(

@@ -24,6 +24,8 @@ extension Document {
     private static let content = Schema.either(Schema.string, Schema.array(textPart))
     private static let choices = Schema.word("auto", "none", "required")
 
+    private static let priority = Schema.int(GenerationOptions.priorities)
+
     /// How tokens are drawn.
     private static let sampling: Schema.Fields = [
         "temperature": Schema.number(0...2), "top_p": Schema.positive(upTo: 1),
@@ -32,7 +34,7 @@ extension Document {
         "presence_penalty": Schema.number(-2...2), "frequency_penalty": Schema.number(-2...2),
         "logit_bias": Schema.map("^[0-9]{1,6}$", to: Schema.number(-100...100)), "seed": Schema.int(Int.min...Int.max),
         "min_tokens": id, "ignore_eos": Schema.bool, "stop_token_ids": Schema.array(id), "cache_prompt": Schema.bool,
-        "attention": Schema.word("exact", "sparse"),
+        "attention": Schema.word("exact", "sparse"), "priority": priority,
     ]
 
     private static let usageWish = Schema.object(["include_usage": Schema.bool])
@@ -102,7 +104,7 @@ extension Document {
     private static let embeddingRequest = Schema.object(
         [
             "model": model, "input": texts, "encoding_format": Schema.word("float", "base64"),
-            "pooling": Schema.word("mean", "last"), "normalize": Schema.bool,
+            "pooling": Schema.word("mean", "last"), "normalize": Schema.bool, "priority": priority,
         ], required: ["input"])
 
     private static let tokenizeChat = Schema.object(
@@ -149,6 +151,7 @@ extension Document {
             "instructions": Schema.string, "max_output_tokens": Schema.int(from: 1), "tools": Schema.array(flatTool),
             "tool_choice": Schema.either(choices, flatChoice), "parallel_tool_calls": Schema.bool,
             "text": Schema.object(["format": textFormat]), "metadata": Schema.dictionary,
+            "include": Schema.array(Schema.string), "top_logprobs": Schema.int(0...20),
         ], sampling, streaming, required: ["input"])
 
     // MARK: Anthropic's API

@@ -12,6 +12,8 @@ enum Document {
         var body: String?
         /// The body's media type.
         var bodyMedia = "application/json"
+        /// The name of the schema of a form that is taken in the body's place.
+        var form: String?
         /// Parameters behind the path, none of them needed.
         var query: [String] = []
         var status = 200
@@ -105,8 +107,9 @@ extension Document.Operation {
     }
 
     private func request(_ schema: String) -> JSONValue {
-        .record([
-            "required": .bool(true), "content": .object([.init(bodyMedia, holder(Schema.ref(schema)))]),
+        let media = [(bodyMedia, schema)] + (form.map { [("multipart/form-data", $0)] } ?? [])
+        return .record([
+            "required": .bool(true), "content": .object(media.map { .init($0, holder(Schema.ref($1))) }),
         ])
     }
 

@@ -27,7 +27,10 @@ enum Schema {
     }
 
     /// One of some words.
-    static func word(_ words: String...) -> JSONValue {
+    static func word(_ words: String...) -> JSONValue { self.words(words) }
+
+    /// One of some words.
+    static func words(_ words: [String]) -> JSONValue {
         type("string", [("enum", .array(words.map { .string($0) }))])
     }
 

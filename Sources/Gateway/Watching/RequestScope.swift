@@ -23,6 +23,12 @@ struct RequestScope: Sendable {
         id = asked ?? "req-" + TraceContext.randomHex(words: 1)
     }
 
+    /// The scope of work that no client waits for, with a name of its own.
+    init(named id: String) {
+        self.id = id
+        trace = TraceContext(traceparent: nil)
+    }
+
     /// Whether a client's name for a request may stand in log lines: printable, without spaces, not long.
     private static func isName(_ text: String) -> Bool {
         (1...128).contains(text.utf8.count) && text.utf8.allSatisfy { (33...126).contains($0) }

@@ -12,6 +12,9 @@ struct Chat: AsyncParsableCommand {
     @Option(help: "What the assistant is told before.")
     var system: String?
 
+    @Flag(help: "Print each answer as a line of JSON, with its usage.")
+    var json = false
+
     @OptionGroup var sampling: AnswerOptions
 
     @OptionGroup var gateway: GatewayOptions
@@ -36,7 +39,7 @@ struct Chat: AsyncParsableCommand {
                     continue
                 }
                 conversation.ask(line.hasPrefix("//") ? String(line.dropFirst()) : line)
-                try await Self.answer(client, options, &conversation)
+                try await Self.answer(client, options, &conversation, asJSON: json)
             } catch let problem as Problem where Terminal.asksInput {
                 // The conversation goes on after a problem; the question may be asked again.
                 Terminal.note("error: \(problem.message)")
@@ -63,20 +66,27 @@ struct Chat: AsyncParsableCommand {
 
     /// Asks the conversation's last question and adds what came of the answer.
     private static func answer(
-        _ client: GatewayClient, _ options: [JSONValue.Member], _ conversation: inout Talk
+        _ client: GatewayClient, _ options: [JSONValue.Member], _ conversation: inout Talk, asJSON: Bool
     ) async throws {
         let turns = conversation.turns
-        let answer = Transcript()
+        let answer = Transcript(isShown: !asJSON)
         do {
             try await Interrupt.cancelling { try await Self.ask(client, turns, options, into: answer) }
         } catch is CancellationError {
             Terminal.note("\n(ended)")
         } catch {
-            if await !answer.text.isEmpty { Terminal.write("\n") }
+            if await !answer.text.isEmpty, !asJSON { Terminal.write("\n") }
             conversation.takeBack()
             throw error
         }
-        conversation.answer(await answer.text)
+        let text = await answer.text
+        conversation.answer(text)
+        guard asJSON else { return }
+        Terminal.write(
+            JSONValue.object([
+                .init("role", .string("assistant")), .init("content", .string(text)),
+                .init("finish_reason", await answer.finish ?? .null), .init("usage", await answer.usage ?? .null),
+            ]).text() + "\n")
     }
 
     /// Asks for one answer; the gateway ends the job when this task, and so the connection, ends.
@@ -84,7 +94,10 @@ struct Chat: AsyncParsableCommand {
         _ client: GatewayClient, _ history: [JSONValue], _ options: [JSONValue.Member], into answer: Transcript
     ) async throws {
         let body = JSONValue.object(
-            [.init("messages", .array(history)), .init("stream", .bool(true))] + options)
+            [
+                .init("messages", .array(history)), .init("stream", .bool(true)),
+                .init("stream_options", .object([.init("include_usage", .bool(true))])),
+            ] + options)
         var isComplete = false
         try await client.events(.POST, "/v1/chat/completions", body: body) { comment in
             await answer.read(comment)
@@ -95,25 +108,34 @@ struct Chat: AsyncParsableCommand {
             }
             let chunk = try client.parse(data)
             if let error = chunk["error"] { throw client.problem(error) }
-            if let text = chunk["choices"]?.elements?.first?["delta"]?["content"]?.string, !text.isEmpty {
-                await answer.add(text)
-                Terminal.write(text)
-            }
+            await answer.take(chunk)
             return true
         }
         try Task.checkCancellation()
         guard isComplete else { throw Problem.failed("the answer ended before it was complete; ask again") }
-        Terminal.write("\n")
+        if answer.isShown { Terminal.write("\n") }
     }
 
     /// What was said so far, also when the answer was cut short, and how far the question has been read.
     private actor Transcript {
+        /// Whether it is written as it comes.
+        let isShown: Bool
         private(set) var text = ""
+        private(set) var finish: JSONValue?
+        private(set) var usage: JSONValue?
         private var progress = ProgressLine("reading:", unit: "tokens")
 
-        func add(_ piece: String) {
+        init(isShown: Bool) { self.isShown = isShown }
+
+        /// A chunk of the stream.
+        func take(_ chunk: JSONValue) {
+            if let used = chunk["usage"], !used.isNull { usage = used }
+            guard let choice = chunk["choices"]?.elements?.first else { return }
+            if let reason = choice["finish_reason"], !reason.isNull { finish = reason }
+            guard let piece = choice["delta"]?["content"]?.string, !piece.isEmpty else { return }
             progress.clear()
             text += piece
+            if isShown { Terminal.write(piece) }
         }
 
         /// A stream's comment: `prefill 512/8192, 300 tokens/s, 25 s left`.
