@@ -11,8 +11,8 @@ final class StoreLock: Sendable {
             throw Problem.invalid(
                 "store \(path): cannot be opened (\(Database.words(errno))); the folder must exist and be writable")
         }
+        // What is thrown from here on ends the object: `deinit` closes the file, and nobody else may.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
             throw Problem.invalid(
                 "store \(path.dropLast(".lock".count)): another coordinator uses it; end that one, or give this one a file of its own"
             )

@@ -73,11 +73,15 @@ struct PageFile: Sendable {
                 try writeAll(descriptor, [iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)], temporary)
             }
             try writeAll(descriptor, parts, temporary)
-            guard close(descriptor) == 0 else { throw failure("writing \(temporary)") }
         } catch {
             close(descriptor)
             unlink(temporary)
             throw error
+        }
+        guard close(descriptor) == 0 else {
+            let problem = failure("writing \(temporary)")
+            unlink(temporary)
+            throw problem
         }
         guard rename(temporary, path) == 0 else {
             unlink(temporary)

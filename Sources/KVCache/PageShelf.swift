@@ -169,8 +169,8 @@ final class FolderLock: Sendable {
     init(_ folder: String) throws {
         descriptor = open("\(folder)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw PageFile.failure("opening \(folder)/lock") }
+        // What is thrown from here on ends the object: `deinit` closes the file, and nobody else may.
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            close(descriptor)
             throw Problem.unavailable("the folder \(folder) is in use by another worker; name another with --kv-store")
         }
     }
