@@ -36,7 +36,7 @@ struct EmbeddingRoute: Sendable {
             service: generation.service)
         let builder = AnswerBuilder(choices: wishes.prompts.count, copies: 1, plan: wishes.plan, keepsTokens: false)
         var response = try await body.consumeWithCancellationOnInboundClose { _ in
-            Response(json: Self.json(try await Generation.collect(group.events, builder), wishes))
+            Response(json: Self.json(try await group.answer(builder), wishes))
         }
         response.headers[.connection] = "close"
         return response
