@@ -36,7 +36,7 @@ enum ChatFields {
         guard tool.members != nil else {
             throw .field("tools", "\(path): expected an object, found \(tool.kindName)", code: "invalid_type")
         }
-        if let type = tool["type"], type.string == nil {
+        if let type = tool["type"], !type.isNull, type.string == nil {
             throw .field("tools", "\(path).type: expected a string, found \(type.kindName)", code: "invalid_type")
         }
         guard tool["type"]?.string ?? "function" == "function" else { return }

@@ -148,7 +148,7 @@ public struct Gateway: Sendable {
         GenerationRoutes(generation: generation).add(to: router)
         TokenRoutes(generation: generation).add(to: router)
         EmbeddingRoute(generation: generation).add(to: router)
-        DocumentRoute().add(to: router)
+        DocumentRoute(models: models).add(to: router)
         JobRoutes(service: service, generation: generation).add(to: router)
         FileRoutes(service: service, generation: generation).add(to: router)
         BatchRoutes(service: service, generation: generation, runner: batches).add(to: router)

@@ -12,8 +12,9 @@ extension Document {
 
     // MARK: Parts that several have
 
-    private static let id = Schema.int(0...Int(Int32.max))
-    private static let tokens = Schema.array(id, least: 1)
+    private static let count = Schema.int(0...Int(Int32.max))
+    private static let token = Schema.ref("Token")
+    private static let tokens = Schema.array(token, least: 1)
     private static let texts = Schema.either(
         Schema.string, Schema.array(Schema.either(Schema.string, tokens), least: 1), tokens)
     private static let name = Schema.matching("^[!-~]+$", most: 256)
@@ -31,7 +32,8 @@ extension Document {
         "min_p": Schema.number(0...1), "repetition_penalty": Schema.positive(upTo: 100),
         "presence_penalty": Schema.number(-2...2), "frequency_penalty": Schema.number(-2...2),
         "logit_bias": Schema.map("^[0-9]{1,6}$", to: Schema.number(-100...100)), "seed": Schema.int(Int.min...Int.max),
-        "min_tokens": id, "ignore_eos": Schema.bool, "stop_token_ids": Schema.array(id), "cache_prompt": Schema.bool,
+        "min_tokens": count, "ignore_eos": Schema.bool, "stop_token_ids": Schema.array(token),
+        "cache_prompt": Schema.bool,
         "attention": Schema.word("exact", "sparse"),
     ]
 
@@ -39,13 +41,18 @@ extension Document {
     private static let streaming: Schema.Fields = ["stream": Schema.bool, "stream_options": usageWish]
 
     /// What an answer must look like.
-    private static let formats = Schema.word("text", "json_object", "json_schema")
+    private static let plainFormat = Schema.object(["type": Schema.word("text", "json_object")], required: ["type"])
     private static let namedSchema: Schema.Fields = [
-        "name": Schema.text("Letters, digits, _ and -, 64 at most."), "schema": Schema.dictionary,
-        "strict": Schema.bool,
+        "name": Schema.matching("^[A-Za-z0-9_-]+$", most: 64), "schema": Schema.dictionary, "strict": Schema.bool,
     ]
-    private static let responseFormat = Schema.object(["type": formats, "json_schema": Schema.object(namedSchema)])
-    private static let textFormat = Schema.object(["type": formats], namedSchema)
+    private static let schemaFormat: Schema.Fields = ["type": Schema.word("json_schema")]
+    private static let responseFormat = Schema.either(
+        plainFormat,
+        Schema.object(
+            schemaFormat, ["json_schema": Schema.object(namedSchema, required: ["name"])],
+            required: ["type", "json_schema"]))
+    private static let textFormat = Schema.either(
+        plainFormat, Schema.object(schemaFormat, namedSchema, required: ["type", "name"]))
     private static let forms: Schema.Fields = [
         "response_format": responseFormat, "grammar": Schema.text("A grammar in GBNF."),
         "regex": Schema.text("A regular expression that the whole answer matches."),
@@ -77,6 +84,9 @@ extension Document {
     private static let functionTool = Schema.object(
         ["type": Schema.word("function"), "function": Schema.object(function, required: ["name"])],
         required: ["function"])
+    /// Tools of other types are shown to the model as they are.
+    private static let otherTool = Schema.object(["type": Schema.but("function")], required: ["type"])
+    private static let tool = Schema.either(functionTool, otherTool)
     private static let chosenName = Schema.object(["name": Schema.string], required: ["name"])
     private static let chosenFunction = Schema.object(
         ["type": Schema.word("function"), "function": chosenName], required: ["type", "function"])
@@ -86,7 +96,7 @@ extension Document {
         [
             "model": model, "messages": messages, "max_tokens": Schema.int(from: 1),
             "max_completion_tokens": Schema.int(from: 1), "n": Schema.int(1...128), "stop": stop,
-            "logprobs": Schema.bool, "top_logprobs": Schema.int(0...20), "tools": Schema.array(functionTool),
+            "logprobs": Schema.bool, "top_logprobs": Schema.int(0...20), "tools": Schema.array(tool),
             "tool_choice": Schema.either(choices, chosenFunction), "parallel_tool_calls": Schema.bool,
             "continue_final_message": Schema.bool,
         ], forms, sampling, streaming, required: ["messages"])
@@ -107,7 +117,7 @@ extension Document {
 
     private static let tokenizeChat = Schema.object(
         [
-            "model": model, "messages": messages, "tools": Schema.array(functionTool), "return_token_strs": Schema.bool,
+            "model": model, "messages": messages, "tools": Schema.array(tool), "return_token_strs": Schema.bool,
         ], required: ["messages"])
     private static let tokenizePrompt = Schema.object(
         [
@@ -118,7 +128,7 @@ extension Document {
         ["model": model, "content": Schema.string, "add_special": Schema.bool, "return_token_strs": Schema.bool],
         required: ["content"])
     private static let detokenizeRequest = Schema.object(
-        ["model": model, "tokens": Schema.array(id)], required: ["tokens"])
+        ["model": model, "tokens": Schema.array(token)], required: ["tokens"])
 
     // MARK: OpenAI's newer API
 

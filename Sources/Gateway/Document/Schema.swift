@@ -31,6 +31,11 @@ enum Schema {
         type("string", [("enum", .array(words.map { .string($0) }))])
     }
 
+    /// Any word but this one.
+    static func but(_ word: String) -> JSONValue {
+        type("string", [("not", .record(["const": .string(word)]))])
+    }
+
     static func int(_ range: ClosedRange<Int>? = nil) -> JSONValue {
         type("integer", bounds(range.map { ($0.lowerBound, $0.upperBound) }))
     }
