@@ -69,7 +69,7 @@ extension Document {
         ], required: ["role", "content"])
 
     private static let calledFunction = Schema.object(
-        ["name": name, "arguments": Schema.string], required: ["name"])
+        ["name": name, "arguments": Schema.any], required: ["name"])
     private static let toolCall = Schema.object(
         ["id": Schema.string, "type": Schema.word("function"), "function": calledFunction], required: ["function"])
     private static let assistantMessage = Schema.object(
@@ -82,11 +82,7 @@ extension Document {
         "name": name, "description": Schema.string, "parameters": Schema.dictionary,
     ]
     private static let functionTool = Schema.object(
-        ["type": Schema.word("function"), "function": Schema.object(function, required: ["name"])],
-        required: ["function"])
-    /// Tools of other types are shown to the model as they are.
-    private static let otherTool = Schema.object(["type": Schema.but("function")], required: ["type"])
-    private static let tool = Schema.either(functionTool, otherTool)
+        ["type": Schema.string, "function": Schema.object(function, required: ["name"])], required: ["function"])
     private static let chosenName = Schema.object(["name": Schema.string], required: ["name"])
     private static let chosenFunction = Schema.object(
         ["type": Schema.word("function"), "function": chosenName], required: ["type", "function"])
@@ -96,7 +92,7 @@ extension Document {
         [
             "model": model, "messages": messages, "max_tokens": Schema.int(from: 1),
             "max_completion_tokens": Schema.int(from: 1), "n": Schema.int(1...128), "stop": stop,
-            "logprobs": Schema.bool, "top_logprobs": Schema.int(0...20), "tools": Schema.array(tool),
+            "logprobs": Schema.bool, "top_logprobs": Schema.int(0...20), "tools": Schema.array(functionTool),
             "tool_choice": Schema.either(choices, chosenFunction), "parallel_tool_calls": Schema.bool,
             "continue_final_message": Schema.bool,
         ], forms, sampling, streaming, required: ["messages"])
@@ -117,7 +113,7 @@ extension Document {
 
     private static let tokenizeChat = Schema.object(
         [
-            "model": model, "messages": messages, "tools": Schema.array(tool), "return_token_strs": Schema.bool,
+            "model": model, "messages": messages, "tools": Schema.array(functionTool), "return_token_strs": Schema.bool,
         ], required: ["messages"])
     private static let tokenizePrompt = Schema.object(
         [
@@ -182,11 +178,11 @@ extension Document {
             "type": Schema.word("custom"), "name": name, "description": Schema.string,
             "input_schema": Schema.dictionary,
         ], required: ["name"])
-    private static let blockChoice = Schema.object(
-        [
-            "type": Schema.word("auto", "any", "tool", "none"), "name": Schema.string,
-            "disable_parallel_tool_use": Schema.bool,
-        ], required: ["type"])
+    private static let oneAtATime: Schema.Fields = ["disable_parallel_tool_use": Schema.bool]
+    private static let blockChoice = Schema.either(
+        Schema.object(["type": Schema.word("auto", "any", "none")], oneAtATime, required: ["type"]),
+        Schema.object(
+            ["type": Schema.word("tool"), "name": Schema.string], oneAtATime, required: ["type", "name"]))
 
     /// What a message and the count of its tokens have in common.
     private static let counted: Schema.Fields = [

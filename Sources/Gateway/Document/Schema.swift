@@ -26,14 +26,14 @@ enum Schema {
         type("object", [("propertyNames", matching(pattern, most: 256)), ("additionalProperties", value)])
     }
 
+    /// At most so many strings by name.
+    static func strings(most: Int) -> JSONValue {
+        type("object", [("additionalProperties", string), ("maxProperties", .integer(most))])
+    }
+
     /// One of some words.
     static func word(_ words: String...) -> JSONValue {
         type("string", [("enum", .array(words.map { .string($0) }))])
-    }
-
-    /// Any word but this one.
-    static func but(_ word: String) -> JSONValue {
-        type("string", [("not", .record(["const": .string(word)]))])
     }
 
     static func int(_ range: ClosedRange<Int>? = nil) -> JSONValue {
