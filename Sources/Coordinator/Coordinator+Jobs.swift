@@ -8,7 +8,7 @@ import Wire
 
 /// Who hears a job's events.
 enum Listener: Sendable {
-    case stream(AsyncStream<JobEvent>.Continuation)
+    case local(JobListener)
     case gateway(Contact, request: UInt64)
 }
 
@@ -21,17 +21,16 @@ extension Coordinator: ClusterService {
     }
 
     /// Accepts a job, or throws; its events follow.
-    public func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>) {
+    public func submit(_ request: JobRequest, listener: @escaping JobListener) async throws -> JobID {
         let id = try accept(request)
         try await isWritten(id)
-        return (id, try events(of: id))
+        try listen(to: id, .local(listener))
+        return id
     }
 
-    /// The events of a job from its beginning, replayed, then live.
-    public func events(of job: JobID) throws -> AsyncStream<JobEvent> {
-        let (stream, continuation) = AsyncStream.makeStream(of: JobEvent.self)
-        try listen(to: job, .stream(continuation))
-        return stream
+    /// Tells the events of a job from its beginning, replayed, then live.
+    public func events(of job: JobID, listener: @escaping JobListener) throws {
+        try listen(to: job, .local(listener))
     }
 
     /// Ends a job within one step.
@@ -182,9 +181,9 @@ extension Coordinator: ClusterService {
     func publish(_ id: JobID, first: Int, _ events: [JobEvent], to listeners: [Listener], isOver: Bool) {
         for listener in listeners {
             switch listener {
-            case .stream(let continuation):
-                for event in events { continuation.yield(event) }
-                if isOver { continuation.finish() }
+            case .local(let listener):
+                for event in events { listener(event) }
+                if isOver { listener(nil) }
             case .gateway(let contact, let request):
                 var number = UInt64(first)
                 for event in events {

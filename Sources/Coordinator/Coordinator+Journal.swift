@@ -153,9 +153,9 @@ extension Coordinator {
     func leaveJobs() {
         let problem = Problem.unavailable("the coordinator was stopped; the job goes on when it is started again")
         for all in listeners.values {
-            for case .stream(let continuation) in all {
-                continuation.yield(.failed(problem))
-                continuation.finish()
+            for case .local(let listener) in all {
+                listener(.failed(problem))
+                listener(nil)
             }
         }
         listeners = [:]

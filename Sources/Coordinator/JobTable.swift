@@ -2,7 +2,8 @@ import Core
 
 /// The jobs the coordinator remembers, oldest first: all that run, and the last of those that are over.
 ///
-/// Long answers count: what bounds the memory is the number of events.
+/// Long answers count: what bounds the memory is the number of events. Of jobs that end with their clients, who have heard
+/// everything when they are over, only a few are remembered.
 struct JobTable {
     private let remembered: Int
     private let rememberedEvents: Int
@@ -13,6 +14,10 @@ struct JobTable {
     private var byTag: [String: JobID] = [:]
     private var number: Int
     private var forgotten: [JobID] = []
+    /// Those that are over and ended with their clients, oldest first.
+    private var heard: [JobID] = []
+    /// So many of them are remembered, and as many again before the older ones are dropped together.
+    private static let rememberedHeard = 200
     /// What was done since the coordinator started.
     private(set) var totals = ClusterTotals()
 
@@ -100,6 +105,7 @@ struct JobTable {
         job.forgetPrompt()
         jobs[id] = job
         if job.isOver { bySequence[job.sequence] = nil }
+        if job.isOver, !before.isOver, job.request.endsWithClient { forgetHeard(adding: id) }
         return (result, number, Array(job.events[first...]))
     }
 
@@ -130,6 +136,14 @@ struct JobTable {
             if looksUp, phase == .queued, after.phase == .prefill { totals.lookedUpTokens += after.prefill.total }
             if !isOver, let reason = after.finish { totals.ended[reason, default: 0] += 1 }
         }
+    }
+
+    private mutating func forgetHeard(adding id: JobID) {
+        heard.append(id)
+        guard heard.count >= 2 * Self.rememberedHeard else { return }
+        for id in heard.prefix(Self.rememberedHeard) { drop(id) }
+        heard.removeFirst(Self.rememberedHeard)
+        order.removeAll { jobs[$0] == nil }
     }
 
     /// Drops the oldest that are over, while there are too many.

@@ -2,10 +2,10 @@
 public protocol ClusterService: Sendable {
     /// The model that is served, or a problem (`unavailable`) while there is none.
     func model() async throws -> ModelCard
-    /// Accepts a job, or throws; its events follow. Ending the stream early does not cancel the job.
-    func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>)
-    /// The events of a job from its beginning, replayed, then live.
-    func events(of job: JobID) async throws -> AsyncStream<JobEvent>
+    /// Accepts a job, or throws; `listener` is told its events, the first perhaps before this returns.
+    func submit(_ request: JobRequest, listener: @escaping JobListener) async throws -> JobID
+    /// Tells `listener` the events of a job from its beginning, replayed, then live.
+    func events(of job: JobID, listener: @escaping JobListener) async throws
     /// Ends a job within one step.
     func cancel(_ job: JobID) async throws
     /// Every job the coordinator remembers, newest first.
@@ -30,6 +30,25 @@ public protocol ClusterService: Sendable {
     func records(_ kind: String, prefix: String) async throws -> [Record]
     /// Deletes a record, if there is one.
     func forget(_ name: Record.Name) async throws
+}
+
+/// Is told a job's events in order, one at a time, and nil behind the last. It is called where others wait, so it must not.
+public typealias JobListener = @Sendable (JobEvent?) -> Void
+
+/// Events as streams, for whoever has time.
+extension ClusterService {
+    /// Accepts a job, or throws; its events follow. Ending the stream early does not cancel the job.
+    public func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>) {
+        let (stream, sink) = AsyncStream.makeStream(of: JobEvent.self)
+        return (try await submit(request) { $0.map { _ = sink.yield($0) } ?? sink.finish() }, stream)
+    }
+
+    /// The events of a job from its beginning, replayed, then live.
+    public func events(of job: JobID) async throws -> AsyncStream<JobEvent> {
+        let (stream, sink) = AsyncStream.makeStream(of: JobEvent.self)
+        try await events(of: job) { $0.map { _ = sink.yield($0) } ?? sink.finish() }
+        return stream
+    }
 }
 
 /// A service that keeps nothing.

@@ -148,7 +148,7 @@ actor BatchRunner {
         let builder = AnswerBuilder(
             choices: requests.count, copies: read.copies, plan: read.plan,
             keepsTokens: read.options.sampling.logprobs != nil)
-        let answer = try await Generation.collect(group.events, builder)
+        let answer = try await group.answer(builder)
         return (group.first.name, read.shape(group.first).whole(answer))
     }
 

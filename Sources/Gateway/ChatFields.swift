@@ -36,10 +36,11 @@ enum ChatFields {
         guard tool.members != nil else {
             throw .field("tools", "\(path): expected an object, found \(tool.kindName)", code: "invalid_type")
         }
-        if let type = tool["type"], type.string == nil {
+        if let type = tool["type"], !type.isNull, type.string == nil {
             throw .field("tools", "\(path).type: expected a string, found \(type.kindName)", code: "invalid_type")
         }
-        guard tool["type"]?.string ?? "function" == "function" else { return }
+        // A tool that the model knows by its type alone has no function.
+        guard tool["type"]?.string ?? "function" == "function" || tool["function"] != nil else { return }
         try ToolWishes.check(function: tool["function"] ?? tool, at: "\(path).function", parameters: "parameters")
     }
 

@@ -63,7 +63,7 @@ enum TextInputs {
                 code: "invalid_type")
         }
         guard !elements.isEmpty else { throw .field(param, "\(param): expected something, found an empty array") }
-        guard elements.contains(where: { $0.integer == nil }) else {
+        guard elements.contains(where: { $0.whole == nil }) else {
             return [try tokens(elements, at: param, param: param, model: model)]
         }
         var inputs: [[TokenID]] = []
@@ -89,7 +89,7 @@ enum TextInputs {
         var tokens: [TokenID] = []
         tokens.reserveCapacity(elements.count)
         for (index, element) in elements.enumerated() {
-            guard let token = element.integer else {
+            guard let token = element.whole else {
                 throw .field(
                     param, "\(path)[\(index)]: expected a token, found \(element.kindName)", code: "invalid_type")
             }

@@ -12,9 +12,7 @@ public final class CoordinatorLink: ClusterService {
     /// What an open question waits for.
     private enum Open {
         case answer(CheckedContinuation<Message, any Error>)
-        case stream(
-            CheckedContinuation<(JobID, AsyncStream<JobEvent>), any Error>, AsyncStream<JobEvent>,
-            AsyncStream<JobEvent>.Continuation)
+        case job(CheckedContinuation<JobID, any Error>, JobListener)
         case events(EventFeed)
     }
 
@@ -78,7 +76,7 @@ public final class CoordinatorLink: ClusterService {
                     feed.take(event, number: place)
                     state.open[number] = .events(feed)
                 }
-            case .eventsEnd: if case .events(let feed) = take(number) { feed.sink.finish() }
+            case .eventsEnd: if case .events(let feed) = take(number) { feed.listener(nil) }
             default:
                 guard case .answer(let continuation) = take(number) else { return }
                 continuation.resume(returning: message)
@@ -88,22 +86,20 @@ public final class CoordinatorLink: ClusterService {
         /// The first answer to a question for events: from now on they flow.
         private func begin(_ number: UInt64, _ id: JobID, isKept: Bool) {
             let waiting = state.withLock { state -> Open? in
-                guard case .stream(_, _, let sink) = state.open[number] else { return nil }
+                guard case .job(_, let listener) = state.open[number] else { return nil }
                 return state.open.updateValue(
-                    .events(EventFeed(job: id, isKept: isKept, sink: sink)), forKey: number)
+                    .events(EventFeed(job: id, isKept: isKept, listener: listener)), forKey: number)
             }
-            if case .stream(let continuation, let stream, _) = waiting { continuation.resume(returning: (id, stream)) }
+            if case .job(let continuation, _) = waiting { continuation.resume(returning: id) }
         }
 
         func fail(_ number: UInt64, _ problem: Problem) {
             switch take(number) {
             case .answer(let continuation): continuation.resume(throwing: problem)
-            case .stream(let continuation, _, let sink):
-                continuation.resume(throwing: problem)
-                sink.finish()
+            case .job(let continuation, _): continuation.resume(throwing: problem)
             case .events(let feed):
-                feed.sink.yield(.failed(feed.isPaused && problem.kind == .notFound ? EventFeed.lost : problem))
-                feed.sink.finish()
+                feed.listener(.failed(feed.isPaused && problem.kind == .notFound ? EventFeed.lost : problem))
+                feed.listener(nil)
             case nil: break
             }
         }
@@ -184,13 +180,13 @@ public final class CoordinatorLink: ClusterService {
     }
 
     /// Accepts a job, or throws; its events follow.
-    public func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>) {
-        try await stream { .submit(request: $0, request) }
+    public func submit(_ request: JobRequest, listener: @escaping JobListener) async throws -> JobID {
+        try await listen(listener) { .submit(request: $0, request) }
     }
 
-    /// The events of a job from its beginning, replayed, then live.
-    public func events(of job: JobID) async throws -> AsyncStream<JobEvent> {
-        try await stream { .events(request: $0, job) }.1
+    /// Tells the events of a job from its beginning, replayed, then live.
+    public func events(of job: JobID, listener: @escaping JobListener) async throws {
+        _ = try await listen(listener) { .events(request: $0, job) }
     }
 
     /// Ends a job within one step.
@@ -271,12 +267,9 @@ public final class CoordinatorLink: ClusterService {
         }
     }
 
-    private func stream(
-        _ message: (UInt64) -> Message
-    ) async throws -> (JobID, AsyncStream<JobEvent>) {
-        let (stream, sink) = AsyncStream.makeStream(of: JobEvent.self)
-        return try await withCheckedThrowingContinuation { continuation in
-            client.send(message(desk.add(.stream(continuation, stream, sink))).encode())
+    private func listen(_ listener: @escaping JobListener, _ message: (UInt64) -> Message) async throws -> JobID {
+        try await withCheckedThrowingContinuation { continuation in
+            client.send(message(desk.add(.job(continuation, listener))).encode())
         }
     }
 }

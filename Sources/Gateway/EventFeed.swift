@@ -7,7 +7,7 @@ struct EventFeed: Sendable {
     let job: JobID
     /// Whether the job survives its coordinator.
     let isKept: Bool
-    let sink: AsyncStream<JobEvent>.Continuation
+    let listener: JobListener
     /// Whether the connection was lost since the feed began.
     var isPaused = false
     private var next: UInt64 = 0
@@ -17,21 +17,21 @@ struct EventFeed: Sendable {
     /// What a reader hears when the coordinator that is back does not know the job.
     static let lost = Problem.failed("the coordinator was started again without this job; send the request again")
 
-    init(job: JobID, isKept: Bool, sink: AsyncStream<JobEvent>.Continuation) {
+    init(job: JobID, isKept: Bool, listener: @escaping JobListener) {
         self.job = job
         self.isKept = isKept
-        self.sink = sink
+        self.listener = listener
     }
 
     /// Passes an event on, unless it was heard before.
     mutating func take(_ event: JobEvent, number: UInt64) {
         guard event.isNumbered else {
             // Progress has no number of its own; who has heard of tokens is past it.
-            if next == 0 { sink.yield(event) }
+            if next == 0 { listener(event) }
             return
         }
         guard number >= next else { return }
         next = number + 1
-        sink.yield(event)
+        listener(event)
     }
 }

@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import HummingbirdCore
 import NIOCore
+import Telemetry
 import Tokenization
 
 /// Server-sent events: how they are written, and the response that carries them.
@@ -37,11 +38,7 @@ extension ResponseBodyWriter {
 
     /// Writes events as one piece.
     @concurrent mutating func events(_ events: [ServerEvent]) async throws {
-        guard !events.isEmpty else { return }
-        let frames = events.map { event in
-            (event.name.map { "event: \($0)\n" } ?? "") + "data: \(event.json.text())\n\n"
-        }
-        try await write(ByteBuffer(string: frames.joined()))
+        if let frames = ServerEvent.frames(events) { try await write(frames) }
     }
 
     /// Writes a line that readers pass over: it keeps proxies from closing a stream that has nothing to say.
@@ -50,27 +47,47 @@ extension ResponseBodyWriter {
     }
 }
 
+extension ServerEvent {
+    /// Events as they are written, in one piece; nil for none.
+    fileprivate static func frames(_ events: [ServerEvent]) -> ByteBuffer? {
+        guard !events.isEmpty else { return nil }
+        let frames = events.map { event in
+            (event.name.map { "event: \($0)\n" } ?? "") + "data: \(event.json.text())\n\n"
+        }
+        return ByteBuffer(string: frames.joined())
+    }
+}
+
 /// One answer as a stream of events.
 struct AnswerStream: Sendable {
     let shape: any AnswerShape
     let builder: AnswerBuilder
-    let events: AsyncStream<JobGroup.Event>
+    let group: JobGroup
     let heartbeat: Duration
+    let meters: RequestMeters
 
     /// Writes everything, the end mark included. An error after the head was sent becomes an event of its own.
     @concurrent func write(to writer: inout any ResponseBodyWriter) async throws {
+        defer { group.leave() }
         var shape = shape
         var builder = builder
         try await writer.events(shape.opening())
+        // A write returns when the reader has room for the next: what comes meanwhile waits for the reader, not for the gateway.
+        var hasRoom = ContinuousClock.now
         do {
-            let isComplete = try await forEachSignal(of: events, heartbeat: heartbeat) { signal in
+            let isComplete = try await group.signals.forEach(heartbeat: heartbeat) { signal in
                 guard case .event(let event) = signal else {
                     try await writer.comment("still here")
                     return false
                 }
                 if case .prefilled(let progress) = event.event { try await writer.comment(progress.line) }
                 if let delta = try builder.take(event.event, of: event.index) {
-                    try await writer.events(shape.events(of: delta))
+                    let frames = ServerEvent.frames(shape.events(of: delta))
+                    if case .token = event.event {
+                        meters.handedOn(after: (.now - max(event.heard, hasRoom)) / .seconds(1))
+                    }
+                    if let frames { try await writer.write(frames) }
+                    hasRoom = .now
                 }
                 guard builder.isComplete else { return false }
                 try await writer.events(shape.closing(builder.answer))

@@ -45,8 +45,7 @@ struct Fields {
     /// A whole number within a range.
     func int(_ key: String, in range: ClosedRange<Int> = Int.min...Int.max) throws(APIError) -> Int? {
         guard let value = value(key) else { return nil }
-        // JSON has one kind of number: 5.0 is 5.
-        guard let number = value.integer ?? value.double.flatMap({ Int(exactly: $0) }) else {
+        guard let number = value.whole else {
             throw wrong(key, "a whole number", value)
         }
         guard range.contains(number) else {
@@ -87,4 +86,9 @@ struct Fields {
     func wrong(_ key: String, _ wanted: String, _ found: JSONValue) -> APIError {
         .field(name(key), "\(name(key)): expected \(wanted), found \(found.kindName)", code: "invalid_type")
     }
+}
+
+extension JSONValue {
+    /// The number, when it is a whole one. JSON has one kind of number: 5.0 is 5.
+    var whole: Int? { integer ?? double.flatMap { Int(exactly: $0) } }
 }

@@ -147,7 +147,7 @@ public struct Gateway: Sendable {
         ModelRoutes(service: service, models: models).add(to: router)
         GenerationRoutes(generation: generation).add(to: router)
         TokenRoutes(generation: generation).add(to: router)
-        DocumentRoute().add(to: router)
+        DocumentRoute(models: models).add(to: router)
         JobRoutes(service: service, generation: generation).add(to: router)
         FileRoutes(service: service, generation: generation).add(to: router)
         BatchRoutes(service: service, generation: generation, runner: batches).add(to: router)

@@ -4,6 +4,7 @@ import Hummingbird
 import HummingbirdCore
 import NIOCore
 import NIOPosix
+import Telemetry
 import Tokenization
 
 /// Whether and how an answer is streamed.
@@ -65,6 +66,7 @@ struct Generation: Sendable {
     let models: ModelShelf
     let heartbeat: Duration
     let bodyLimit: Int
+    let meters = RequestMeters()
 
     /// Reads a body with one of the routes' readers.
     ///
@@ -111,28 +113,16 @@ struct Generation: Sendable {
             choices: jobs.count, copies: generation.copies, plan: generation.plan,
             keepsTokens: !isStream && generation.options.sampling.logprobs != nil)
         if isStream {
-            let stream = AnswerStream(shape: shape, builder: builder, events: group.events, heartbeat: heartbeat)
+            let stream = AnswerStream(
+                shape: shape, builder: builder, group: group, heartbeat: heartbeat, meters: meters)
             return EventStream.response(for: body) { writer in try await stream.write(to: &writer) }
         }
         var response = try await body.consumeWithCancellationOnInboundClose { _ in
-            Response(json: shape.whole(try await Self.collect(group.events, builder)))
+            Response(json: shape.whole(try await group.answer(builder)))
         }
         // Watching for the client to leave uses the connection up.
         response.headers[.connection] = "close"
         return response
-    }
-
-    /// Waits for the whole answer.
-    static func collect(
-        _ events: AsyncStream<JobGroup.Event>, _ builder: AnswerBuilder
-    ) async throws -> Answer {
-        var builder = builder
-        for await event in events {
-            _ = try builder.take(event.event, of: event.index)
-            if builder.isComplete { return builder.answer }
-        }
-        try Task.checkCancellation()
-        throw Answer.interrupted
     }
 
     /// The JSON of a body.

@@ -51,7 +51,7 @@ struct JobRoutes: Sendable {
             try parsed.endpoint.read(body, model: model, asJob: true).lonelyJob(of: parsed.endpoint)
         }
         submitted.tag = try Self.tag(of: request)
-        let (job, _) = try await service.submit(submitted)
+        let job = try await service.submit(submitted) { _ in }
         return Response(
             json: .record([
                 "id": .string(job.name), "object": .string("job"), "status": .string(JobState.Phase.queued.rawValue),
@@ -73,7 +73,8 @@ struct JobRoutes: Sendable {
 
     /// The events of a job from its beginning, or after the one that `Last-Event-ID` names.
     private func events(_ request: Request, of job: JobID) async throws -> Response {
-        let events = try await service.events(of: job)
+        let events = Signals<JobEvent>()
+        try await service.events(of: job) { events.hear($0) }
         let last = HTTPField.Name("Last-Event-ID").flatMap { request.headers[$0] }.flatMap { Int($0) } ?? -1
         let stream = JobStream(events: events, heartbeat: generation.heartbeat, last: last)
         return EventStream.response(for: request.body) { writer in try await stream.write(to: &writer) }
@@ -82,7 +83,7 @@ struct JobRoutes: Sendable {
 
 /// The events of one job as a stream, numbered so that a reader can go on where it was.
 struct JobStream: Sendable {
-    let events: AsyncStream<JobEvent>
+    let events: Signals<JobEvent>
     let heartbeat: Duration
     /// The last event that the reader has already.
     let last: Int
@@ -91,7 +92,7 @@ struct JobStream: Sendable {
     @concurrent func write(to writer: inout any ResponseBodyWriter) async throws {
         var id = 0
         // Progress has no id: it is another when a prompt is read again, and who has heard of tokens is past it.
-        let isComplete = try await forEachSignal(of: events, heartbeat: heartbeat) { signal in
+        let isComplete = try await events.forEach(heartbeat: heartbeat) { signal in
             guard case .event(let event) = signal else {
                 try await writer.comment("still here")
                 return false

@@ -20,6 +20,12 @@ struct ServedModel: Sendable {
     /// Whether a token is no content: a special one, or one that ends an answer.
     func isSpecial(_ token: TokenID) -> Bool { silent.contains(token) }
 
+    /// The name of the token that ends a text, if there is one.
+    var endName: String? {
+        let ends = tokenizer.stopTokens.sorted().map { text(of: $0) }
+        return ends.first { $0 == "<|endoftext|>" } ?? ends.first
+    }
+
     /// The bytes of a token.
     func bytes(of token: TokenID) -> [UInt8] { tokenizer.bytes(of: token) }
 

@@ -17,15 +17,15 @@ struct OwnedService: ClusterService {
 
     func model() async throws -> ModelCard { try await service.model() }
 
-    func submit(_ request: JobRequest) async throws -> (JobID, AsyncStream<JobEvent>) {
+    func submit(_ request: JobRequest, listener: @escaping JobListener) async throws -> JobID {
         var request = request
         if let caller = Caller.current { request.owner = caller.id }
-        return try await service.submit(request)
+        return try await service.submit(request, listener: listener)
     }
 
-    func events(of job: JobID) async throws -> AsyncStream<JobEvent> {
+    func events(of job: JobID, listener: @escaping JobListener) async throws {
         try await check(job)
-        return try await service.events(of: job)
+        try await service.events(of: job, listener: listener)
     }
 
     func cancel(_ job: JobID) async throws {

@@ -4,27 +4,36 @@ enum Signal<Event: Sendable>: Sendable {
     case heartbeat
 }
 
-/// Calls `react` with every event of a stream, and with a heartbeat after every `interval`, until it says that it is done.
-///
-/// Ends with a `CancellationError` when the task is cancelled, and returns false when the stream ended first.
-@concurrent func forEachSignal<Event: Sendable>(
-    of events: AsyncStream<Event>, heartbeat interval: Duration, react: @concurrent (Signal<Event>) async throws -> Bool
-) async throws -> Bool {
-    let (signals, feed) = AsyncStream<Signal<Event>>.makeStream()
-    return try await withThrowingTaskGroup(of: Void.self) { group in
-        group.addTask {
-            for await event in events { feed.yield(.event(event)) }
-            feed.finish()
-        }
-        group.addTask {
-            while true {
-                try await Task.sleep(for: interval)
-                feed.yield(.heartbeat)
+/// Events on their way from whoever tells them to a stream's writer.
+struct Signals<Event: Sendable>: Sendable {
+    /// The events, without heartbeats unless `forEach` runs.
+    let stream: AsyncStream<Signal<Event>>
+    private let sink: AsyncStream<Signal<Event>>.Continuation
+
+    init() { (stream, sink) = AsyncStream.makeStream() }
+
+    /// Adds an event, or with nil the end.
+    func hear(_ event: Event?) {
+        if let event { sink.yield(.event(event)) } else { sink.finish() }
+    }
+
+    /// Calls `react` with every event, and with a heartbeat after every `interval`, until it says that it is done.
+    ///
+    /// Ends with a `CancellationError` when the task is cancelled, and returns false when the events ended first.
+    @concurrent func forEach(
+        heartbeat interval: Duration, react: @concurrent (Signal<Event>) async throws -> Bool
+    ) async throws -> Bool {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [sink] in
+                while true {
+                    try await Task.sleep(for: interval)
+                    sink.yield(.heartbeat)
+                }
             }
+            defer { group.cancelAll() }
+            for await signal in stream where try await react(signal) { return true }
+            try Task.checkCancellation()
+            return false
         }
-        defer { group.cancelAll() }
-        for await signal in signals where try await react(signal) { return true }
-        try Task.checkCancellation()
-        return false
     }
 }

@@ -2,7 +2,8 @@ import Core
 import Hummingbird
 import Tokenization
 
-/// `/tokenize` and `/detokenize`: what a text or a conversation is to the model, in the fields of vLLM and llama-server.
+/// `/tokenize`, `/detokenize` and `/tokenizer_info`: what a text or a conversation is to the model, in the fields of vLLM and
+/// llama-server.
 struct TokenRoutes: Sendable {
     let generation: Generation
 
@@ -13,6 +14,18 @@ struct TokenRoutes: Sendable {
         router.post("/detokenize") { [generation] request, _ in
             Response(json: try await generation.read(request) { try Self.detokenize($0, model: $1) })
         }
+        router.get("/tokenizer_info") { [generation] _, _ in
+            Response(json: Self.info(try await generation.models.served()))
+        }
+    }
+
+    /// What programs that tokenize with the routes above must know besides. Templates are not told: they are no text here.
+    private static func info(_ model: ServedModel) -> JSONValue {
+        .record([
+            "tokenizer_class": .string("remote"), "vocab_size": .integer(model.card.vocabularySize),
+            "model_max_length": .integer(model.card.contextLength), "eos_token": .optional(model.endName),
+            "bos_token": .null, "pad_token": .null,
+        ])
     }
 
     /// The tokens of `messages`, as a chat begins; of `prompt`, as a completion does; or of `content`, a text by itself.

@@ -7,6 +7,10 @@ public struct RequestMeters: Sendable {
         "glm_time_to_first_token_seconds": .init(
             help: "From the request's arrival to the first token of its answer, at the gateway."),
         "glm_inter_token_latency_seconds": .init(help: "From one token of an answer to the next, at the gateway."),
+        "glm_gateway_token_latency_seconds": .init(
+            help:
+                "From a token's arrival at the gateway to its event's being handed to the connection; readers' delays apart.",
+            bounds: [0.0001, 0.00025, 0.0005] + Meters.seconds),
         "glm_e2e_request_latency_seconds": .init(
             help: "From the request's arrival to the end of its answer, at the gateway."),
         "glm_request_queue_time_seconds": .init(help: "Waiting for the first step."),
@@ -23,6 +27,7 @@ public struct RequestMeters: Sendable {
 
     private let firstTokenLatency: Recorder
     private let tokenLatency: Recorder
+    private let ownLatency: Recorder
     private let latency: Recorder
     private let queueTime: Recorder
     private let prefillTime: Recorder
@@ -35,6 +40,7 @@ public struct RequestMeters: Sendable {
         func recorder(_ name: String) -> Recorder { Recorder(label: "glm_\(name)", factory: meters) }
         firstTokenLatency = recorder("time_to_first_token_seconds")
         tokenLatency = recorder("inter_token_latency_seconds")
+        ownLatency = recorder("gateway_token_latency_seconds")
         latency = recorder("e2e_request_latency_seconds")
         queueTime = recorder("request_queue_time_seconds")
         prefillTime = recorder("request_prefill_time_seconds")
@@ -48,6 +54,9 @@ public struct RequestMeters: Sendable {
 
     /// Another token came, so many seconds after the one before.
     public func nextToken(after seconds: Double) { tokenLatency.record(seconds) }
+
+    /// A token's event was handed to its connection, so many seconds after the token came.
+    public func handedOn(after seconds: Double) { ownLatency.record(seconds) }
 
     /// An answer ended, so many seconds after its request; where the time went, and how many tokens there were.
     public func ended(

@@ -177,6 +177,26 @@ struct JobTests {
         #expect(found[0].count == 8 && Set(found).count == 1)
     }
 
+    @Test("what a client has heard is soon forgotten, what was asked to be kept is not")
+    func forgotten() async throws {
+        try await TestCluster.with(layout: "1x1") { cluster in
+            let coordinator = cluster.coordinator
+            let (kept, _) = try await coordinator.submit(request([5], tokens: 1))
+            var heard: [JobID] = []
+            for number in 0..<401 {
+                var passing = request([TokenID(number % 200), 9], tokens: 1)
+                passing.endsWithClient = true
+                let (job, events) = try await coordinator.submit(passing)
+                #expect(try await tokens(of: events).count == 1)
+                heard.append(job)
+            }
+            let known = Set(await coordinator.jobs().map(\.id))
+            #expect(known.contains(kept) && known.isSuperset(of: heard.suffix(200)))
+            #expect(known.count == 202)
+            await #expect(throws: Problem.self) { try await coordinator.job(heard[0]) }
+        }
+    }
+
     @Test("a worker with another model is refused and told why")
     func otherModel() async throws {
         let folder = try Endpoint.makePrivateFolder() + "/other"

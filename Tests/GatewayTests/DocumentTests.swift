@@ -34,6 +34,10 @@ struct DocumentTests {
             for (method, path) in routes {
                 #expect(document["paths"]?[path]?[method] != nil, "\(method) \(path) is not in the document")
             }
+            let model = try await client.send(.get, "/tokenizer_info").json
+            #expect(
+                document["components"]?["schemas"]?["Token"]?["maximum"]?.integer
+                    == model["vocab_size"]?.integer.map { $0 - 1 })
             let schemas = Set(document["components"]?["schemas"]?.members?.map(\.key) ?? [])
             for reference in reply.body.matches(of: /"#\/components\/schemas\/(\w+)"/) {
                 #expect(schemas.contains(String(reference.1)), "\(reference.1) is not there")

@@ -76,6 +76,9 @@ struct ErrorTests {
         Wrong(
             body: #"{\#(hi),"tools":[{"type":"function","function":{"name":"a b"}}]}"#, param: "tools",
             code: "invalid_value"),
+        Wrong(
+            body: #"{\#(hi),"tools":[{"type":"other","function":{"name":"a b"}}]}"#, param: "tools",
+            code: "invalid_value"),
         Wrong(body: #"{\#(hi),"functions":[{"name":"f"}]}"#, param: "functions", code: "unsupported_value"),
         Wrong(
             body: #"{\#(hi),"continue_final_message":true}"#, param: "continue_final_message", code: "invalid_value"),

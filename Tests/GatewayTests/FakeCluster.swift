@@ -11,7 +11,7 @@ actor FakeCluster: ClusterService {
     private struct Job {
         var state: JobState
         var events: [JobEvent] = []
-        var readers: [AsyncStream<JobEvent>.Continuation] = []
+        var listeners: [JobListener] = []
         var isOver: Bool { state.finish != nil || state.problem != nil }
     }
 
@@ -56,12 +56,15 @@ actor FakeCluster: ClusterService {
         return card
     }
 
-    func submit(_ request: JobRequest) throws -> (JobID, AsyncStream<JobEvent>) {
+    func submit(_ request: JobRequest, listener: @escaping JobListener) throws -> JobID {
         let card = try model()
         if let maxTokens = request.options.maxTokens, request.prompt.count + maxTokens > card.contextLength {
             throw Problem.invalid("the prompt and max_tokens do not fit the context")
         }
-        if !request.tag.isEmpty, let known = tags[request.tag] { return (known, try events(of: known)) }
+        if !request.tag.isEmpty, let known = tags[request.tag] {
+            try events(of: known, listener: listener)
+            return known
+        }
         let id = JobID("job-\(order.count + 1)")
         if !request.tag.isEmpty { tags[request.tag] = id }
         requests.append(request)
@@ -71,18 +74,16 @@ actor FakeCluster: ClusterService {
                 id: id, phase: .queued, prefill: PrefillProgress(total: request.prompt.count),
                 accepted: 1_700_000_000, attention: request.options.attention, owner: request.owner,
                 priority: request.options.priority))
-        let stream = try events(of: id)
+        try events(of: id, listener: listener)
         Task { await answer(id, request) }
-        return (id, stream)
+        return id
     }
 
-    func events(of job: JobID) throws -> AsyncStream<JobEvent> {
+    func events(of job: JobID, listener: @escaping JobListener) throws {
         guard var entry = table[job.name] else { throw Problem.notFound("there is no \(job)") }
-        let (stream, continuation) = AsyncStream<JobEvent>.makeStream()
-        for event in entry.events { continuation.yield(event) }
-        if entry.isOver { continuation.finish() } else { entry.readers.append(continuation) }
+        for event in entry.events { listener(event) }
+        if entry.isOver { listener(nil) } else { entry.listeners.append(listener) }
         table[job.name] = entry
-        return stream
     }
 
     func cancel(_ job: JobID) throws {
@@ -241,9 +242,9 @@ actor FakeCluster: ClusterService {
             entry.state.problem = problem
         case .scored, .embedded: break
         }
-        for reader in entry.readers {
-            reader.yield(event)
-            if entry.isOver { reader.finish() }
+        for listener in entry.listeners {
+            listener(event)
+            if entry.isOver { listener(nil) }
         }
         table[id.name] = entry
     }

@@ -22,8 +22,10 @@ struct TokenTests {
             #expect(json["count"]?.integer == 4)
             #expect(json["max_model_len"]?.integer == 4096)
             #expect(json["token_strs"]?.elements?.compactMap(\.string) == ["[gMASK]", "<sop>", "a", "b"])
-            let text = try await client.send(.post, "/detokenize", #"{"tokens":[258,97,195,169]}"#).json
+            let text = try await client.send(.post, "/detokenize", #"{"tokens":[258,97.0,195,169]}"#).json
             #expect(text["prompt"]?.string == "aé" && text["content"]?.string == "aé")
+            let info = try await client.send(.get, "/tokenizer_info").json
+            #expect(info["eos_token"]?.string == "<|endoftext|>" && info["model_max_length"]?.integer == 4096)
         }
     }
 

@@ -39,6 +39,7 @@ struct WatchTests {
                 #expect(grown("glm_\(name)_seconds_count") >= 1, "\(name)")
             }
             #expect(grown("glm_inter_token_latency_seconds_count") >= 3)
+            #expect(grown("glm_gateway_token_latency_seconds_count") >= 3)
             #expect(grown("glm_request_generation_tokens_sum") >= 4)
             let routes = after.samples.filter { $0.name == "hb_requests_total" }.compactMap { $0.labels["http_route"] }
             #expect(routes.contains("/v1/chat/completions") && routes.contains("/metrics"))

@@ -3,9 +3,10 @@
 usage: anthropic_client.py http://HOST:PORT        prints a line for each check and exits 1 when one failed.
 """
 import asyncio
-import sys
 
 import anthropic
+
+from checks import check, finish, gateway
 
 PROMPT = " Note: heron=719. It rained. What is it? heron="
 TOOL = {
@@ -13,25 +14,7 @@ TOOL = {
     "description": "Looks a word up.",
     "input_schema": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
 }
-failures = 0
-checks = 0
-
-
-def check(name, body):
-    """Runs one check; what it asserts or raises is its failure."""
-    global failures, checks
-    checks += 1
-    try:
-        body()
-        print(f"ok      {name}")
-    except Exception as error:  # a check may fail in any way; the others still run
-        failures += 1
-        print(f"FAILED  {name}: {type(error).__name__}: {error}")
-
-
-if len(sys.argv) != 2:
-    sys.exit("error: expected the gateway's address; usage: anthropic_client.py http://HOST:PORT")
-client = anthropic.Anthropic(base_url=sys.argv[1], api_key="none", max_retries=0, timeout=60)
+client = anthropic.Anthropic(base_url=gateway(), api_key="none", max_retries=0, timeout=60)
 model = client.models.list().data[0].id
 messages = [{"role": "user", "content": PROMPT}]
 # Newer versions of the package have no argument for the temperature.
@@ -59,7 +42,7 @@ def streamed():
 
 def asynchronous():
     async def ask():
-        async with anthropic.AsyncAnthropic(base_url=sys.argv[1], api_key="none", max_retries=0) as other:
+        async with anthropic.AsyncAnthropic(base_url=gateway(), api_key="none", max_retries=0) as other:
             return await other.messages.create(**fields)
 
     assert asyncio.run(ask()).content[0].text == client.messages.create(**fields).content[0].text
@@ -128,5 +111,4 @@ check("tokens are counted as they are used", count)
 check("a tool that is asked for is used, whole and streamed", tool)
 check("a tool's result goes back in", tool_result)
 check("wrong requests raise the client's errors", errors)
-print(f"{checks - failures} of {checks} checks passed")
-sys.exit(1 if failures else 0)
+finish()

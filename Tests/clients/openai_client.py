@@ -6,25 +6,12 @@ usage: openai_client.py http://HOST:PORT
 Prints a line for every check and exits 1 when one failed.
 """
 import asyncio
-import sys
 
 import openai
 
+from checks import check, finish, gateway
+
 PROMPT = " Note: heron=719. It rained. What is it? heron="
-failures = 0
-checks = 0
-
-
-def check(name, body):
-    """Runs one check; what it asserts or raises is its failure."""
-    global failures, checks
-    checks += 1
-    try:
-        body()
-        print(f"ok      {name}")
-    except Exception as error:  # a check may fail in any way; the others still run
-        failures += 1
-        print(f"FAILED  {name}: {type(error).__name__}: {error}")
 
 
 def raises(kind, status, param, call):
@@ -39,9 +26,7 @@ def raises(kind, status, param, call):
     raise AssertionError(f"expected {kind.__name__}")
 
 
-if len(sys.argv) != 2:
-    sys.exit("error: expected the gateway's address; usage: openai_client.py http://HOST:PORT")
-client = openai.OpenAI(base_url=sys.argv[1].rstrip("/") + "/v1", api_key="none", max_retries=0, timeout=60)
+client = openai.OpenAI(base_url=gateway() + "/v1", api_key="none", max_retries=0, timeout=60)
 model = client.models.list().data[0].id
 messages = [{"role": "user", "content": PROMPT}]
 chat = dict(model=model, messages=messages, temperature=0, max_tokens=8)
@@ -277,5 +262,4 @@ check("a function's result goes back in", tool_result)
 check("the newer API answers, streams and calls", responses)
 check("texts become vectors", embeddings)
 check("wrong requests are told which field is wrong", errors)
-print(f"{checks - failures} of {checks} checks passed")
-sys.exit(1 if failures else 0)
+finish()

@@ -6,6 +6,7 @@ extension Document {
         ("Error", error), ("MessageError", messageError), ("Usage", usage), ("ChatCompletion", chatCompletion),
         ("Completion", completion), ("Response", response), ("Message", message), ("Count", count),
         ("Embeddings", embeddings), ("Tokens", tokens), ("Text", text),
+        ("TokenizerInfo", tokenizerInfo),
     ]
 
     private static let count0 = Schema.int(from: 0)
@@ -85,6 +86,9 @@ extension Document {
             "count": count0, "max_model_len": count0, "tokens": Schema.array(count0),
             "token_strs": Schema.array(Schema.string),
         ], required: ["count", "max_model_len", "tokens"])
+    private static let tokenizerInfo = Schema.answer(
+        ["vocab_size": count0, "model_max_length": count0, "eos_token": maybeString, "bos_token": maybeString],
+        required: ["eos_token"])
     private static let text = Schema.answer(
         ["prompt": Schema.string, "content": Schema.string], required: ["prompt", "content"])
 }

@@ -89,7 +89,8 @@ extension Document {
     private static let batchRequest = Schema.object(
         [
             "input_file_id": Schema.string, "endpoint": endpoint,
-            "completion_window": Schema.matching("^[1-9][0-9]{0,2}[hd]$", most: 4), "metadata": Schema.dictionary,
+            "completion_window": Schema.matching("^[1-9][0-9]{0,2}[hd]$", most: 4),
+            "metadata": Schema.strings(most: 16),
         ], required: ["input_file_id", "endpoint"])
     private static let batch = Schema.answer(
         [

@@ -26,5 +26,7 @@ extension Document {
             answer: "Tokens"),
         Operation(
             path: "/detokenize", method: "POST", summary: "Tokens as text", body: "DetokenizeRequest", answer: "Text"),
+        Operation(
+            path: "/tokenizer_info", method: "GET", summary: "The tokenizer in figures", answer: "TokenizerInfo"),
     ]
 }

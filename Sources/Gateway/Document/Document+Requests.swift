@@ -12,8 +12,9 @@ extension Document {
 
     // MARK: Parts that several have
 
-    private static let id = Schema.int(0...Int(Int32.max))
-    private static let tokens = Schema.array(id, least: 1)
+    private static let count = Schema.int(0...Int(Int32.max))
+    private static let token = Schema.ref("Token")
+    private static let tokens = Schema.array(token, least: 1)
     private static let texts = Schema.either(
         Schema.string, Schema.array(Schema.either(Schema.string, tokens), least: 1), tokens)
     private static let name = Schema.matching("^[!-~]+$", most: 256)
@@ -33,7 +34,8 @@ extension Document {
         "min_p": Schema.number(0...1), "repetition_penalty": Schema.positive(upTo: 100),
         "presence_penalty": Schema.number(-2...2), "frequency_penalty": Schema.number(-2...2),
         "logit_bias": Schema.map("^[0-9]{1,6}$", to: Schema.number(-100...100)), "seed": Schema.int(Int.min...Int.max),
-        "min_tokens": id, "ignore_eos": Schema.bool, "stop_token_ids": Schema.array(id), "cache_prompt": Schema.bool,
+        "min_tokens": count, "ignore_eos": Schema.bool, "stop_token_ids": Schema.array(token),
+        "cache_prompt": Schema.bool,
         "attention": Schema.word("exact", "sparse"), "priority": priority,
     ]
 
@@ -41,13 +43,18 @@ extension Document {
     private static let streaming: Schema.Fields = ["stream": Schema.bool, "stream_options": usageWish]
 
     /// What an answer must look like.
-    private static let formats = Schema.word("text", "json_object", "json_schema")
+    private static let plainFormat = Schema.object(["type": Schema.word("text", "json_object")], required: ["type"])
     private static let namedSchema: Schema.Fields = [
-        "name": Schema.text("Letters, digits, _ and -, 64 at most."), "schema": Schema.dictionary,
-        "strict": Schema.bool,
+        "name": Schema.matching("^[A-Za-z0-9_-]+$", most: 64), "schema": Schema.dictionary, "strict": Schema.bool,
     ]
-    private static let responseFormat = Schema.object(["type": formats, "json_schema": Schema.object(namedSchema)])
-    private static let textFormat = Schema.object(["type": formats], namedSchema)
+    private static let schemaFormat: Schema.Fields = ["type": Schema.word("json_schema")]
+    private static let responseFormat = Schema.either(
+        plainFormat,
+        Schema.object(
+            schemaFormat, ["json_schema": Schema.object(namedSchema, required: ["name"])],
+            required: ["type", "json_schema"]))
+    private static let textFormat = Schema.either(
+        plainFormat, Schema.object(schemaFormat, namedSchema, required: ["type", "name"]))
     private static let forms: Schema.Fields = [
         "response_format": responseFormat, "grammar": Schema.text("A grammar in GBNF."),
         "regex": Schema.text("A regular expression that the whole answer matches."),
@@ -64,7 +71,7 @@ extension Document {
         ], required: ["role", "content"])
 
     private static let calledFunction = Schema.object(
-        ["name": name, "arguments": Schema.string], required: ["name"])
+        ["name": name, "arguments": Schema.any], required: ["name"])
     private static let toolCall = Schema.object(
         ["id": Schema.string, "type": Schema.word("function"), "function": calledFunction], required: ["function"])
     private static let assistantMessage = Schema.object(
@@ -77,8 +84,7 @@ extension Document {
         "name": name, "description": Schema.string, "parameters": Schema.dictionary,
     ]
     private static let functionTool = Schema.object(
-        ["type": Schema.word("function"), "function": Schema.object(function, required: ["name"])],
-        required: ["function"])
+        ["type": Schema.string, "function": Schema.object(function, required: ["name"])], required: ["function"])
     private static let chosenName = Schema.object(["name": Schema.string], required: ["name"])
     private static let chosenFunction = Schema.object(
         ["type": Schema.word("function"), "function": chosenName], required: ["type", "function"])
@@ -120,7 +126,7 @@ extension Document {
         ["model": model, "content": Schema.string, "add_special": Schema.bool, "return_token_strs": Schema.bool],
         required: ["content"])
     private static let detokenizeRequest = Schema.object(
-        ["model": model, "tokens": Schema.array(id)], required: ["tokens"])
+        ["model": model, "tokens": Schema.array(token)], required: ["tokens"])
 
     // MARK: OpenAI's newer API
 
@@ -175,11 +181,11 @@ extension Document {
             "type": Schema.word("custom"), "name": name, "description": Schema.string,
             "input_schema": Schema.dictionary,
         ], required: ["name"])
-    private static let blockChoice = Schema.object(
-        [
-            "type": Schema.word("auto", "any", "tool", "none"), "name": Schema.string,
-            "disable_parallel_tool_use": Schema.bool,
-        ], required: ["type"])
+    private static let oneAtATime: Schema.Fields = ["disable_parallel_tool_use": Schema.bool]
+    private static let blockChoice = Schema.either(
+        Schema.object(["type": Schema.word("auto", "any", "none")], oneAtATime, required: ["type"]),
+        Schema.object(
+            ["type": Schema.word("tool"), "name": Schema.string], oneAtATime, required: ["type", "name"]))
 
     /// What a message and the count of its tokens have in common.
     private static let counted: Schema.Fields = [

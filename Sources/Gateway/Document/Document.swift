@@ -28,11 +28,13 @@ enum Document {
     /// Every operation, in the order of the document.
     static let operations: [Operation] = generation + cluster
 
-    /// The document.
-    static let json = JSONValue.record([
-        "openapi": .string("3.1.0"), "info": info, "servers": .array([.record(["url": .string("/")])]),
-        "security": security, "paths": paths, "components": components,
-    ])
+    /// The document, for a model with so many tokens.
+    static func json(vocabulary: Int) -> JSONValue {
+        .record([
+            "openapi": .string("3.1.0"), "info": info, "servers": .array([.record(["url": .string("/")])]),
+            "security": security, "paths": paths, "components": components(vocabulary: vocabulary),
+        ])
+    }
 
     private static let info = JSONValue.record([
         "title": .string("GLM Cluster"), "version": .string("1"),
@@ -41,9 +43,12 @@ enum Document {
         "license": .record(["name": .string("Apache-2.0"), "identifier": .string("Apache-2.0")]),
     ])
 
-    private static let components = JSONValue.record([
-        "schemas": .record(schemas.map { ($0.0, JSONValue?.some($0.1)) }), "securitySchemes": keys,
-    ])
+    private static func components(vocabulary: Int) -> JSONValue {
+        let all = [("Token", Schema.int(0...vocabulary - 1))] + schemas
+        return .record([
+            "schemas": .record(all.map { ($0.0, JSONValue?.some($0.1)) }), "securitySchemes": keys,
+        ])
+    }
 
     private static let keys = JSONValue.record([
         "key": .record(["type": .string("http"), "scheme": .string("bearer")]),
@@ -124,7 +129,13 @@ extension Document.Operation {
 
 /// `/openapi.json`.
 struct DocumentRoute: Sendable {
+    let models: ModelShelf
+
     func add(to router: Router<BasicRequestContext>) {
-        router.get("/openapi.json") { _, _ in Response(json: Document.json) }
+        router.get("/openapi.json") { [models] _, _ in
+            // While there is no model the document says of tokens only that they are small numbers.
+            let card = try? await models.card()
+            return Response(json: Document.json(vocabulary: card?.vocabularySize ?? Int(Int32.max)))
+        }
     }
 }

@@ -26,6 +26,11 @@ enum Schema {
         type("object", [("propertyNames", matching(pattern, most: 256)), ("additionalProperties", value)])
     }
 
+    /// At most so many strings by name.
+    static func strings(most: Int) -> JSONValue {
+        type("object", [("additionalProperties", string), ("maxProperties", .integer(most))])
+    }
+
     /// One of some words.
     static func word(_ words: String...) -> JSONValue { self.words(words) }
 
