@@ -1177,6 +1177,231 @@ void   wire__activate__free_unpacked
   assert(message->base.descriptor == &wire__activate__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   wire__probe__init
+                     (Wire__Probe         *message)
+{
+  static const Wire__Probe init_value = WIRE__PROBE__INIT;
+  *message = init_value;
+}
+size_t wire__probe__get_packed_size
+                     (const Wire__Probe *message)
+{
+  assert(message->base.descriptor == &wire__probe__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__probe__pack
+                     (const Wire__Probe *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__probe__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__probe__pack_to_buffer
+                     (const Wire__Probe *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__probe__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Probe *
+       wire__probe__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Probe *)
+     protobuf_c_message_unpack (&wire__probe__descriptor,
+                                allocator, len, data);
+}
+void   wire__probe__free_unpacked
+                     (Wire__Probe *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__probe__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__link_speed__init
+                     (Wire__LinkSpeed         *message)
+{
+  static const Wire__LinkSpeed init_value = WIRE__LINK_SPEED__INIT;
+  *message = init_value;
+}
+size_t wire__link_speed__get_packed_size
+                     (const Wire__LinkSpeed *message)
+{
+  assert(message->base.descriptor == &wire__link_speed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__link_speed__pack
+                     (const Wire__LinkSpeed *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__link_speed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__link_speed__pack_to_buffer
+                     (const Wire__LinkSpeed *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__link_speed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__LinkSpeed *
+       wire__link_speed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__LinkSpeed *)
+     protobuf_c_message_unpack (&wire__link_speed__descriptor,
+                                allocator, len, data);
+}
+void   wire__link_speed__free_unpacked
+                     (Wire__LinkSpeed *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__link_speed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__probed__init
+                     (Wire__Probed         *message)
+{
+  static const Wire__Probed init_value = WIRE__PROBED__INIT;
+  *message = init_value;
+}
+size_t wire__probed__get_packed_size
+                     (const Wire__Probed *message)
+{
+  assert(message->base.descriptor == &wire__probed__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__probed__pack
+                     (const Wire__Probed *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__probed__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__probed__pack_to_buffer
+                     (const Wire__Probed *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__probed__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__Probed *
+       wire__probed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__Probed *)
+     protobuf_c_message_unpack (&wire__probed__descriptor,
+                                allocator, len, data);
+}
+void   wire__probed__free_unpacked
+                     (Wire__Probed *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__probed__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__link_rate__init
+                     (Wire__LinkRate         *message)
+{
+  static const Wire__LinkRate init_value = WIRE__LINK_RATE__INIT;
+  *message = init_value;
+}
+size_t wire__link_rate__get_packed_size
+                     (const Wire__LinkRate *message)
+{
+  assert(message->base.descriptor == &wire__link_rate__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__link_rate__pack
+                     (const Wire__LinkRate *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__link_rate__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__link_rate__pack_to_buffer
+                     (const Wire__LinkRate *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__link_rate__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__LinkRate *
+       wire__link_rate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__LinkRate *)
+     protobuf_c_message_unpack (&wire__link_rate__descriptor,
+                                allocator, len, data);
+}
+void   wire__link_rate__free_unpacked
+                     (Wire__LinkRate *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__link_rate__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   wire__link_rates__init
+                     (Wire__LinkRates         *message)
+{
+  static const Wire__LinkRates init_value = WIRE__LINK_RATES__INIT;
+  *message = init_value;
+}
+size_t wire__link_rates__get_packed_size
+                     (const Wire__LinkRates *message)
+{
+  assert(message->base.descriptor == &wire__link_rates__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t wire__link_rates__pack
+                     (const Wire__LinkRates *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &wire__link_rates__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t wire__link_rates__pack_to_buffer
+                     (const Wire__LinkRates *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &wire__link_rates__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Wire__LinkRates *
+       wire__link_rates__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Wire__LinkRates *)
+     protobuf_c_message_unpack (&wire__link_rates__descriptor,
+                                allocator, len, data);
+}
+void   wire__link_rates__free_unpacked
+                     (Wire__LinkRates *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &wire__link_rates__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   wire__sampling__init
                      (Wire__Sampling         *message)
 {
@@ -3105,7 +3330,7 @@ const ProtobufCMessageDescriptor wire__blob__descriptor =
   (ProtobufCMessageInit) wire__blob__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
+static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[53] =
 {
   {
     "protocol_major",
@@ -3264,6 +3489,18 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "probed",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, probed),
+    &wire__probed__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "welcome",
     30,
     PROTOBUF_C_LABEL_NONE,
@@ -3355,6 +3592,18 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
     offsetof(Wire__Envelope, body_case),
     offsetof(Wire__Envelope, shutdown),
     &wire__nothing__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "probe",
+    38,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, probe),
+    &wire__probe__descriptor,
     NULL,
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -3492,6 +3741,18 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "links",
+    65,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, links),
+    &wire__nothing__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "model_is",
     70,
     PROTOBUF_C_LABEL_NONE,
@@ -3612,6 +3873,18 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "links_are",
+    85,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__Envelope, body_case),
+    offsetof(Wire__Envelope, links_are),
+    &wire__link_rates__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "keys",
     100,
     PROTOBUF_C_LABEL_NONE,
@@ -3697,53 +3970,57 @@ static const ProtobufCFieldDescriptor wire__envelope__field_descriptors[49] =
   },
 };
 static const unsigned wire__envelope__field_indices_by_name[] = {
-  33,   /* field[33] = accepted */
-  16,   /* field[16] = activate */
-  15,   /* field[15] = assign */
-  25,   /* field[25] = cancel */
-  37,   /* field[37] = done */
-  30,   /* field[30] = drain */
-  35,   /* field[35] = event */
-  24,   /* field[24] = events */
-  36,   /* field[36] = events_end */
+  36,   /* field[36] = accepted */
+  17,   /* field[17] = activate */
+  16,   /* field[16] = assign */
+  27,   /* field[27] = cancel */
+  40,   /* field[40] = done */
+  32,   /* field[32] = drain */
+  38,   /* field[38] = event */
+  26,   /* field[26] = events */
+  39,   /* field[39] = events_end */
   6,   /* field[6] = failed */
   9,   /* field[9] = fetch */
-  46,   /* field[46] = forget */
-  21,   /* field[21] = gateway_hello */
+  50,   /* field[50] = forget */
+  23,   /* field[23] = gateway_hello */
   10,   /* field[10] = goodbye */
-  19,   /* field[19] = heartbeat */
-  27,   /* field[27] = job */
-  39,   /* field[39] = job_is */
-  38,   /* field[38] = job_list */
-  26,   /* field[26] = jobs */
-  43,   /* field[43] = keep */
-  42,   /* field[42] = keys */
-  47,   /* field[47] = keys_are */
+  20,   /* field[20] = heartbeat */
+  29,   /* field[29] = job */
+  42,   /* field[42] = job_is */
+  41,   /* field[41] = job_list */
+  28,   /* field[28] = jobs */
+  47,   /* field[47] = keep */
+  46,   /* field[46] = keys */
+  51,   /* field[51] = keys_are */
+  34,   /* field[34] = links */
+  45,   /* field[45] = links_are */
   5,   /* field[5] = loading */
-  22,   /* field[22] = model */
-  32,   /* field[32] = model_is */
-  18,   /* field[18] = piece */
-  34,   /* field[34] = problem */
+  24,   /* field[24] = model */
+  35,   /* field[35] = model_is */
+  19,   /* field[19] = piece */
+  22,   /* field[22] = probe */
+  13,   /* field[13] = probed */
+  37,   /* field[37] = problem */
   0,   /* field[0] = protocol_major */
   1,   /* field[1] = protocol_minor */
   4,   /* field[4] = ready */
-  44,   /* field[44] = record */
-  45,   /* field[45] = records */
-  48,   /* field[48] = records_are */
-  14,   /* field[14] = refused */
+  48,   /* field[48] = record */
+  49,   /* field[49] = records */
+  52,   /* field[52] = records_are */
+  15,   /* field[15] = refused */
   2,   /* field[2] = request */
   11,   /* field[11] = restored */
-  29,   /* field[29] = scale */
-  20,   /* field[20] = shutdown */
-  28,   /* field[28] = status */
-  40,   /* field[40] = status_is */
-  17,   /* field[17] = step */
+  31,   /* field[31] = scale */
+  21,   /* field[21] = shutdown */
+  30,   /* field[30] = status */
+  43,   /* field[43] = status_is */
+  18,   /* field[18] = step */
   7,   /* field[7] = step_done */
-  31,   /* field[31] = steps */
-  41,   /* field[41] = steps_are */
+  33,   /* field[33] = steps */
+  44,   /* field[44] = steps_are */
   12,   /* field[12] = stored */
-  23,   /* field[23] = submit */
-  13,   /* field[13] = welcome */
+  25,   /* field[25] = submit */
+  14,   /* field[14] = welcome */
   8,   /* field[8] = worker_heartbeat */
   3,   /* field[3] = worker_hello */
 };
@@ -3751,14 +4028,14 @@ static const ProtobufCIntRange wire__envelope__number_ranges[9 + 1] =
 {
   { 1, 0 },
   { 10, 3 },
-  { 30, 13 },
-  { 50, 21 },
-  { 64, 31 },
-  { 70, 32 },
-  { 84, 41 },
-  { 100, 42 },
-  { 110, 47 },
-  { 0, 49 }
+  { 30, 14 },
+  { 50, 23 },
+  { 64, 33 },
+  { 70, 35 },
+  { 84, 44 },
+  { 100, 46 },
+  { 110, 51 },
+  { 0, 53 }
 };
 const ProtobufCMessageDescriptor wire__envelope__descriptor =
 {
@@ -3768,7 +4045,7 @@ const ProtobufCMessageDescriptor wire__envelope__descriptor =
   "Wire__Envelope",
   "wire",
   sizeof(Wire__Envelope),
-  49,
+  53,
   wire__envelope__field_descriptors,
   wire__envelope__field_indices_by_name,
   9,  wire__envelope__number_ranges,
@@ -3908,7 +4185,7 @@ const ProtobufCMessageDescriptor wire__range__descriptor =
   (ProtobufCMessageInit) wire__range__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[10] =
+static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[11] =
 {
   {
     "worker",
@@ -4030,6 +4307,18 @@ static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[10] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "measures_links",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHello, measures_links),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_hello__field_indices_by_name[] = {
   3,   /* field[3] = data_endpoint */
@@ -4037,6 +4326,7 @@ static const unsigned wire__worker_hello__field_indices_by_name[] = {
   6,   /* field[6] = instruction_set */
   7,   /* field[7] = kv_memory_bytes */
   8,   /* field[8] = kv_spill_bytes */
+  10,   /* field[10] = measures_links */
   2,   /* field[2] = memory_bytes */
   5,   /* field[5] = model_digest */
   9,   /* field[9] = processors */
@@ -4046,7 +4336,7 @@ static const unsigned wire__worker_hello__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__worker_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
 {
@@ -4056,7 +4346,7 @@ const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
   "Wire__WorkerHello",
   "wire",
   sizeof(Wire__WorkerHello),
-  10,
+  11,
   wire__worker_hello__field_descriptors,
   wire__worker_hello__field_indices_by_name,
   1,  wire__worker_hello__number_ranges,
@@ -5669,6 +5959,339 @@ const ProtobufCMessageDescriptor wire__activate__descriptor =
   wire__activate__field_indices_by_name,
   1,  wire__activate__number_ranges,
   (ProtobufCMessageInit) wire__activate__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__probe__field_descriptors[5] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probe, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "number",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probe, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "stage",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probe, stage),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rank",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probe, rank),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "begins",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probe, begins),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__probe__field_indices_by_name[] = {
+  4,   /* field[4] = begins */
+  0,   /* field[0] = epoch */
+  1,   /* field[1] = number */
+  3,   /* field[3] = rank */
+  2,   /* field[2] = stage */
+};
+static const ProtobufCIntRange wire__probe__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor wire__probe__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Probe",
+  "Probe",
+  "Wire__Probe",
+  "wire",
+  sizeof(Wire__Probe),
+  5,
+  wire__probe__field_descriptors,
+  wire__probe__field_indices_by_name,
+  1,  wire__probe__number_ranges,
+  (ProtobufCMessageInit) wire__probe__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__link_speed__field_descriptors[4] =
+{
+  {
+    "way",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Wire__LinkSpeed, way),
+    &wire__link_way__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "round_trip_nanoseconds",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__LinkSpeed, round_trip_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "row_round_trip_nanoseconds",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__LinkSpeed, row_round_trip_nanoseconds),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes_per_second",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__LinkSpeed, bytes_per_second),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__link_speed__field_indices_by_name[] = {
+  3,   /* field[3] = bytes_per_second */
+  1,   /* field[1] = round_trip_nanoseconds */
+  2,   /* field[2] = row_round_trip_nanoseconds */
+  0,   /* field[0] = way */
+};
+static const ProtobufCIntRange wire__link_speed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor wire__link_speed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.LinkSpeed",
+  "LinkSpeed",
+  "Wire__LinkSpeed",
+  "wire",
+  sizeof(Wire__LinkSpeed),
+  4,
+  wire__link_speed__field_descriptors,
+  wire__link_speed__field_indices_by_name,
+  1,  wire__link_speed__number_ranges,
+  (ProtobufCMessageInit) wire__link_speed__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__probed__field_descriptors[3] =
+{
+  {
+    "epoch",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probed, epoch),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "number",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probed, number),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "speed",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Probed, speed),
+    &wire__link_speed__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__probed__field_indices_by_name[] = {
+  0,   /* field[0] = epoch */
+  1,   /* field[1] = number */
+  2,   /* field[2] = speed */
+};
+static const ProtobufCIntRange wire__probed__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__probed__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.Probed",
+  "Probed",
+  "Wire__Probed",
+  "wire",
+  sizeof(Wire__Probed),
+  3,
+  wire__probed__field_descriptors,
+  wire__probed__field_indices_by_name,
+  1,  wire__probed__number_ranges,
+  (ProtobufCMessageInit) wire__probed__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__link_rate__field_descriptors[3] =
+{
+  {
+    "from",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__LinkRate, from),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "to",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__LinkRate, to),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "speed",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Wire__LinkRate, speed),
+    &wire__link_speed__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__link_rate__field_indices_by_name[] = {
+  0,   /* field[0] = from */
+  2,   /* field[2] = speed */
+  1,   /* field[1] = to */
+};
+static const ProtobufCIntRange wire__link_rate__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor wire__link_rate__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.LinkRate",
+  "LinkRate",
+  "Wire__LinkRate",
+  "wire",
+  sizeof(Wire__LinkRate),
+  3,
+  wire__link_rate__field_descriptors,
+  wire__link_rate__field_indices_by_name,
+  1,  wire__link_rate__number_ranges,
+  (ProtobufCMessageInit) wire__link_rate__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor wire__link_rates__field_descriptors[1] =
+{
+  {
+    "links",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Wire__LinkRates, n_links),
+    offsetof(Wire__LinkRates, links),
+    &wire__link_rate__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned wire__link_rates__field_indices_by_name[] = {
+  0,   /* field[0] = links */
+};
+static const ProtobufCIntRange wire__link_rates__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor wire__link_rates__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "wire.LinkRates",
+  "LinkRates",
+  "Wire__LinkRates",
+  "wire",
+  sizeof(Wire__LinkRates),
+  1,
+  wire__link_rates__field_descriptors,
+  wire__link_rates__field_indices_by_name,
+  1,  wire__link_rates__number_ranges,
+  (ProtobufCMessageInit) wire__link_rates__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor wire__sampling__field_descriptors[12] =
@@ -9914,6 +10537,36 @@ const ProtobufCEnumDescriptor wire__kv_type__descriptor =
   wire__kv_type__enum_values_by_name,
   1,
   wire__kv_type__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue wire__link_way__enum_values_by_number[3] =
+{
+  { "LINK_WAY_UNSPECIFIED", "WIRE__LINK_WAY__LINK_WAY_UNSPECIFIED", 0 },
+  { "LINK_WAY_RING", "WIRE__LINK_WAY__LINK_WAY_RING", 1 },
+  { "LINK_WAY_SOCKET", "WIRE__LINK_WAY__LINK_WAY_SOCKET", 2 },
+};
+static const ProtobufCIntRange wire__link_way__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex wire__link_way__enum_values_by_name[3] =
+{
+  { "LINK_WAY_RING", 1 },
+  { "LINK_WAY_SOCKET", 2 },
+  { "LINK_WAY_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor wire__link_way__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "wire.LinkWay",
+  "LinkWay",
+  "Wire__LinkWay",
+  "wire",
+  3,
+  wire__link_way__enum_values_by_number,
+  3,
+  wire__link_way__enum_values_by_name,
+  1,
+  wire__link_way__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue wire__embedding__enum_values_by_number[3] =

@@ -37,6 +37,14 @@ extension Coordinator {
                 try drain(worker)
                 return .done(request: request)
             }
+        case .links(let request):
+            Task {
+                do {
+                    send(contact, .linksAre(request: request, try await measureLinks()))
+                } catch {
+                    send(contact, .problem(request: request, error as? Problem ?? .failed("\(error)")))
+                }
+            }
         case .steps(let request): send(contact, .stepsAre(request: request, steps()))
         case .status(let request): send(contact, .statusIs(request: request, status()))
         case .keys, .keep, .record, .records, .forget: hearStore(contact, message)

@@ -80,7 +80,9 @@ extension Coordinator {
         nextReady = [:]
         sentAt = [:]
         restoring = [:]
-        failLogits(.unavailable("the layout has changed; ask again"))
+        let over = Problem.unavailable("the layout has changed; ask again")
+        failLogits(over)
+        endMeasurement(over)
         scheduler = Scheduler(
             settings: Scheduler.Settings(
                 chunk: settings.chunk, latency: settings.latency, stages: next.layout.stages,

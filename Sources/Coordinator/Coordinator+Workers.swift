@@ -30,6 +30,7 @@ extension Coordinator {
             members[worker]?.activity = "loading \(Int(fraction * 100))%"
         case .failed(let epoch, let problem): act(assembly.failed(worker, epoch: epoch, problem: problem))
         case .stepDone(let done): stepDone(worker, done)
+        case .probed(let epoch, let number, let speed): probed(worker, epoch: epoch, number: number, speed)
         case .workerHeartbeat(let beat):
             members[worker]?.activity = beat.activity
             members[worker]?.diskTrouble = beat.diskTrouble
@@ -106,6 +107,7 @@ extension Coordinator {
             remove(worker, because: "said nothing for \(Membership.patience) heartbeats")
         }
         for worker in members.keys.sorted() { tell(worker, .heartbeat) }
+        checkMeasurement()
         tidyJobs()
     }
 
@@ -193,6 +195,8 @@ extension Coordinator {
         restoring = [:]
         isTakingOver = false
         failLogits(problem)
+        endMeasurement(
+            .unavailable("the layout ended while its links were measured; measure again when glm status says ready"))
         _ = router.replan([], keepsRunning: true)
         for sequence in running {
             guard let id = table.job(of: sequence), let losses = update(id, { $0.lostWorker() }) else { continue }

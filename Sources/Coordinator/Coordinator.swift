@@ -79,6 +79,10 @@ public actor Coordinator {
     /// When the steps that are on their way were sent.
     var sentAt: [UInt64: ContinuousClock.Instant] = [:]
     var history = StepHistory()
+    /// The measurement of links that is under way.
+    var measurement: LinkMeasurement?
+    /// Links that were measured, which numbers them.
+    var probes: UInt64 = 0
     var lastProblem: Problem?
     /// Who holds its slice of the next plan.
     var nextReady: [WorkerID: Ready] = [:]
@@ -188,6 +192,7 @@ public actor Coordinator {
             leaveJobs()
         }
         failLogits(problem)
+        endMeasurement(problem)
         pieces.stop()
         for server in servers { server.close() }
         store?.close()
@@ -211,7 +216,7 @@ public actor Coordinator {
         }
         switch message {
         case .workerHello, .ready, .loading, .failed, .stepDone, .workerHeartbeat, .fetch, .goodbye, .restored,
-            .stored:
+            .stored, .probed:
             hearWorker(contact, message)
         default: hearGateway(contact, message)
         }

@@ -16,6 +16,8 @@ public protocol ClusterService: Sendable {
     func status() async throws -> ClusterStatus
     /// The last steps, oldest first: who computed and who waited when.
     func steps() async throws -> [StepRecord]
+    /// Measures the links between all workers of the layout, one pair after the other; steps wait for a pair that has one to do.
+    func measureLinks() async throws -> [LinkRate]
     /// Begins to load another layout while jobs run on; nil chooses one for all workers. It returns at once.
     func scale(to layout: Layout?) async throws
     /// Takes a worker out of the layout, without a loss: it can be ended when the status says `drained`. It returns at once.

@@ -218,6 +218,12 @@ public final class CoordinatorLink: ClusterService {
         return records
     }
 
+    /// Measures the links between all workers of the layout.
+    public func measureLinks() async throws -> [LinkRate] {
+        guard case .linksAre(_, let rates) = try await ask({ .links(request: $0) }) else { throw Self.surprise }
+        return rates
+    }
+
     /// Begins to load another layout; nil has one chosen.
     public func scale(to layout: Layout?) async throws {
         guard case .done = try await ask({ .scale(request: $0, layout) }) else { throw Self.surprise }
@@ -285,7 +291,7 @@ extension Message {
             .recordsAre(let number, _), .accepted(let number, _, _), .problem(let number, _),
             .event(let number, _, _, _), .eventsEnd(let number, _),
             .done(let number), .jobList(let number, _), .jobIs(let number, _), .statusIs(let number, _),
-            .steps(let number), .stepsAre(let number, _):
+            .steps(let number), .stepsAre(let number, _), .links(let number), .linksAre(let number, _):
             number
         default: nil
         }

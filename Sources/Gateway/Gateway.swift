@@ -153,6 +153,7 @@ public struct Gateway: Sendable {
         BatchRoutes(service: service, generation: generation, runner: batches).add(to: router)
         StatusRoute(service: service).add(to: router)
         ScaleRoutes(service: service, generation: generation).add(to: router)
+        LinkRoutes(service: service).add(to: router)
         WatchRoutes(service: service).add(to: router)
         DashboardRoutes().add(to: router)
         return router

@@ -37,6 +37,7 @@
         let panelBytes: Int
         let bytes: Int
 
+        /// Weights from `first` on.
         public init(first: UnsafeRawPointer, panelBytes: Int, bytes: Int) {
             self.first = first
             self.panelBytes = panelBytes

@@ -34,6 +34,8 @@ public struct DataHeader: Hashable, Sendable {
         case ring = 5
         /// There is something in such a ring.
         case wake = 6
+        /// What measures the link; it goes only to workers that have said that they know it.
+        case probe = 7
 
         /// Whether it is for whoever computes, and not for the link itself.
         var isTensor: Bool { self != .ring && self != .wake }

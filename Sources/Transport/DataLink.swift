@@ -165,9 +165,14 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
             case .roots: $0.traffic.sums = $0.traffic.sums + sent
             case .attention: $0.traffic.attention = $0.traffic.attention + sent
             case .logits: $0.traffic.draws = $0.traffic.draws + sent
-            case .ring, .wake: break
+            case .ring, .wake, .probe: break
             }
         }
+    }
+
+    /// What messages to peer `index` take now; what was sent first has told it.
+    public func way(to index: Int) -> LinkWay {
+        peers.indices.contains(index) && peers[index].ring?.isAttached == true ? .ring : .socket
     }
 
     /// Sends a message through the socket.

@@ -18,7 +18,8 @@ extension Decoder {
             modelDigest: try name(hello.model_digest), instructionSet: try name(hello.instruction_set),
             kvMemoryBytes: hello.kv_memory_bytes > 0 ? try count(hello.kv_memory_bytes) : nil,
             kvSpillBytes: try count(hello.kv_spill_bytes),
-            processors: hello.processors > 0 ? try small(hello.processors) : nil)
+            processors: hello.processors > 0 ? try small(hello.processors) : nil,
+            measuresLinks: hello.measures_links != 0)
     }
 
     func token(_ token: Wire__TokenLogprob) throws -> TokenLogprob {

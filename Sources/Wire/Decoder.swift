@@ -56,6 +56,9 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_STORED:
             let stored = try the(envelope.stored)
             return .stored(epoch: stored.epoch, keys: try keys(stored.keys), gone: try keys(stored.gone))
+        case WIRE__ENVELOPE__BODY_PROBED:
+            let probed = try the(envelope.probed)
+            return .probed(epoch: probed.epoch, number: probed.number, try linkSpeed(the(probed.speed)))
         case WIRE__ENVELOPE__BODY_LOADING:
             let loading = try the(envelope.loading)
             guard loading.fraction >= 0, loading.fraction <= 1 else {
@@ -81,6 +84,7 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_ASSIGN: return .assign(try assignment(the(envelope.assign)))
         case WIRE__ENVELOPE__BODY_ACTIVATE: return .activate(epoch: try the(envelope.activate).epoch)
         case WIRE__ENVELOPE__BODY_STEP: return .step(try step(the(envelope.step)))
+        case WIRE__ENVELOPE__BODY_PROBE: return .probe(try probe(the(envelope.probe)))
         case WIRE__ENVELOPE__BODY_PIECE: return .piece(request: request, try piece(the(envelope.piece)))
         case WIRE__ENVELOPE__BODY_HEARTBEAT: return .heartbeat
         case WIRE__ENVELOPE__BODY_SHUTDOWN: return .shutdown
@@ -93,6 +97,7 @@ struct Decoder: ~Copyable {
         case WIRE__ENVELOPE__BODY_JOB: return .job(request: request, try job(envelope.job))
         case WIRE__ENVELOPE__BODY_STATUS: return .status(request: request)
         case WIRE__ENVELOPE__BODY_STEPS: return .steps(request: request)
+        case WIRE__ENVELOPE__BODY_LINKS: return .links(request: request)
         case WIRE__ENVELOPE__BODY_SCALE:
             let wish = try the(envelope.scale)
             return .scale(request: request, wish.stages == 0 && wish.ranks == 0 ? nil : try layout(wish))
@@ -131,6 +136,8 @@ struct Decoder: ~Copyable {
             return .statusIs(request: request, try clusterStatus(the(envelope.status_is)))
         case WIRE__ENVELOPE__BODY_STEPS_ARE:
             return .stepsAre(request: request, try stepRecords(the(envelope.steps_are)))
+        case WIRE__ENVELOPE__BODY_LINKS_ARE:
+            return .linksAre(request: request, try linkRates(the(envelope.links_are)))
         default:
             throw Problem.invalid("message: a body that this release does not know; run the same release on both sides")
         }

@@ -31,6 +31,7 @@ extension Encoder {
         made.pointee.kv_spill_bytes = UInt64(clamping: hello.kvSpillBytes)
         made.pointee.kv_memory_bytes = UInt64(clamping: hello.kvMemoryBytes ?? 0)
         made.pointee.processors = UInt32(clamping: hello.processors ?? 0)
+        made.pointee.measures_links = hello.measuresLinks ? 1 : 0
         return made
     }
 

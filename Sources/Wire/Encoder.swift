@@ -76,6 +76,9 @@ struct Encoder: ~Copyable {
             stored.pointee.keys = arena.place(raw: bytes(of: keys))
             stored.pointee.gone = arena.place(raw: bytes(of: gone))
             envelope.pointee.stored = stored
+        case .probed(let epoch, let number, let speed):
+            ask(0, WIRE__ENVELOPE__BODY_PROBED)
+            envelope.pointee.probed = probed(epoch, number, speed)
         case .loading(let epoch, let fraction):
             ask(0, WIRE__ENVELOPE__BODY_LOADING)
             let loading = arena.new(wire__loading__init)
@@ -120,6 +123,9 @@ struct Encoder: ~Copyable {
         case .step(let order):
             ask(0, WIRE__ENVELOPE__BODY_STEP)
             envelope.pointee.step = step(order)
+        case .probe(let order):
+            ask(0, WIRE__ENVELOPE__BODY_PROBE)
+            envelope.pointee.probe = probe(order)
         case .piece(let request, let result):
             ask(request, WIRE__ENVELOPE__BODY_PIECE)
             envelope.pointee.piece = piece(result)
@@ -158,6 +164,9 @@ struct Encoder: ~Copyable {
         case .steps(let request):
             ask(request, WIRE__ENVELOPE__BODY_STEPS)
             envelope.pointee.steps = nothing()
+        case .links(let request):
+            ask(request, WIRE__ENVELOPE__BODY_LINKS)
+            envelope.pointee.links = nothing()
         case .scale(let request, let wish):
             ask(request, WIRE__ENVELOPE__BODY_SCALE)
             envelope.pointee.scale = layout(wish ?? Layout(stages: 0, ranks: 0))
@@ -221,6 +230,9 @@ struct Encoder: ~Copyable {
         case .stepsAre(let request, let records):
             ask(request, WIRE__ENVELOPE__BODY_STEPS_ARE)
             envelope.pointee.steps_are = stepRecords(records)
+        case .linksAre(let request, let rates):
+            ask(request, WIRE__ENVELOPE__BODY_LINKS_ARE)
+            envelope.pointee.links_are = linkRates(rates)
         }
     }
 }

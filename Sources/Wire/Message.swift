@@ -28,6 +28,8 @@ public enum Message: Sendable, Equatable {
     case restored(epoch: UInt32, SequenceID, pages: Int)
     /// Pages are on its disk now, and others are not any more.
     case stored(epoch: UInt32, keys: [PageKey], gone: [PageKey])
+    /// What `probe` of this number found, from the worker that began.
+    case probed(epoch: UInt32, number: UInt64, LinkSpeed)
 
     // Coordinator to worker.
 
@@ -41,6 +43,8 @@ public enum Message: Sendable, Equatable {
     case activate(epoch: UInt32)
     /// One forward pass.
     case step(Step)
+    /// The link to another worker is to be measured.
+    case probe(Probe)
     /// The answer to `fetch`.
     case piece(request: UInt64, Result<Piece, Problem>)
     /// The coordinator lives.
@@ -69,6 +73,8 @@ public enum Message: Sendable, Equatable {
     case status(request: UInt64)
     /// Asks for `stepsAre`.
     case steps(request: UInt64)
+    /// Asks to measure the links between workers: `linksAre`, after a while, or `problem`.
+    case links(request: UInt64)
     /// Asks for another layout, nil to have one chosen: `done` or `problem`.
     case scale(request: UInt64, Layout?)
     /// Asks to take a worker out of the layout: `done` or `problem`.
@@ -111,6 +117,8 @@ public enum Message: Sendable, Equatable {
     case recordsAre(request: UInt64, [Record])
     /// The last steps, oldest first.
     case stepsAre(request: UInt64, [StepRecord])
+    /// What the links between workers can do.
+    case linksAre(request: UInt64, [LinkRate])
 }
 
 extension Message {

@@ -90,6 +90,13 @@ extension AnswerGrammar.Link {
     ]
 }
 
+extension LinkWay {
+    static let wire: [(LinkWay, Wire__LinkWay)] = [
+        (.ring, WIRE__LINK_WAY__LINK_WAY_RING),
+        (.socket, WIRE__LINK_WAY__LINK_WAY_SOCKET),
+    ]
+}
+
 /// The partner of `value`; 0, which every receiver refuses, when it has none.
 func wireValue<Ours: Equatable, Theirs: RawRepresentable<UInt32>>(
     _ value: Ours, in table: [(Ours, Theirs)], unspecified: Theirs

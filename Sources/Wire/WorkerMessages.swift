@@ -22,14 +22,17 @@ public struct WorkerHello: Sendable, Hashable {
     public var kvSpillBytes: Int
     /// Processors of its host, which other workers may share, or nil when it does not say.
     public var processors: Int?
+    /// Whether it can measure its links.
+    public var measuresLinks: Bool
 
     /// A hello.
     public init(
         worker: WorkerID, threads: Int, memoryBytes: Int, dataEndpoint: String, dataPublicKey: String = "",
         modelDigest: String = "", instructionSet: String = "", kvMemoryBytes: Int? = nil,
-        kvSpillBytes: Int = 0, processors: Int? = nil
+        kvSpillBytes: Int = 0, processors: Int? = nil, measuresLinks: Bool = false
     ) {
         self.processors = processors
+        self.measuresLinks = measuresLinks
         self.worker = worker
         self.threads = threads
         self.memoryBytes = memoryBytes
@@ -126,6 +129,29 @@ public struct WorkerHeartbeat: Sendable, Hashable {
         self.traffic = traffic
         self.diskTrouble = diskTrouble
         self.peakMemoryBytes = peakMemoryBytes
+    }
+}
+
+/// An order to measure the link to another worker of the plan, which is told the same of this one.
+public struct Probe: Sendable, Hashable {
+    /// The plan.
+    public var epoch: UInt32
+    /// The measurement; both sides know its messages by it.
+    public var number: UInt64
+    /// The other worker's stage.
+    public var stage: Int
+    /// The other worker's rank.
+    public var rank: Int
+    /// Whether this worker sends and measures, or answers what comes.
+    public var begins: Bool
+
+    /// An order.
+    public init(epoch: UInt32, number: UInt64, stage: Int, rank: Int, begins: Bool) {
+        self.epoch = epoch
+        self.number = number
+        self.stage = stage
+        self.rank = rank
+        self.begins = begins
     }
 }
 

@@ -19,6 +19,7 @@ final class Engine: Sendable {
         case prepared(Assignment, Result<Stage, Problem>)
         case activate(epoch: UInt32)
         case step(Step)
+        case probe(Probe)
     }
 
     /// What it works with.
@@ -75,6 +76,9 @@ final class Engine: Sendable {
 
     /// A step of the plan in force.
     func run(_ step: Step) { orders.put(.step(step)) }
+
+    /// A link of the plan in force is to be measured, between the steps before and those after.
+    func measure(_ probe: Probe) { orders.put(.probe(probe)) }
 
     /// Ends the thread and waits for it.
     func stop() {
@@ -147,16 +151,19 @@ private struct StepLoop {
                 loaded?.isBroken = true
                 fail(epoch, error)
             }
-        case .step(let step):
-            guard let now = loaded, now.assignment.epoch == step.epoch, !now.isBroken, step.epoch >= latest.value else {
-                return
-            }
-            do {
-                try run(step)
-            } catch {
-                loaded?.isBroken = true
-                fail(step.epoch, error)
-            }
+        case .step(let step): whileInForce(step.epoch) { try $0.run(step) }
+        case .probe(let probe): whileInForce(probe.epoch) { try $0.measure(probe) }
+        }
+    }
+
+    /// Does something that needs the plan's other workers; where it fails, this worker has no part in the plan any more.
+    private mutating func whileInForce(_ epoch: UInt32, _ body: (inout StepLoop) throws -> Void) {
+        guard let now = loaded, now.assignment.epoch == epoch, !now.isBroken, epoch >= latest.value else { return }
+        do {
+            try body(&self)
+        } catch {
+            loaded?.isBroken = true
+            fail(epoch, error)
         }
     }
 
@@ -340,6 +347,14 @@ private struct StepLoop {
         now.isBroken = false
         now.collective = LinkCollective(link: parts.link, slice: next.slice, epoch: next.epoch)
         loaded = now
+    }
+
+    private func measure(_ order: Probe) throws {
+        guard let slice = loaded?.assignment.slice else { return }
+        parts.vitals.set(activity: "measuring the link to stage \(order.stage) rank \(order.rank)")
+        let speed = try LinkProbe(link: parts.link, slice: slice, order: order).run()
+        parts.vitals.set(activity: "idle")
+        if let speed { parts.send(.probed(epoch: order.epoch, number: order.number, speed)) }
     }
 
     private mutating func run(_ step: Step) throws {

@@ -52,7 +52,7 @@ public final class Worker: Sendable {
                 worker: settings.name, threads: settings.threads, memoryBytes: settings.memory,
                 dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: InstructionSet.current.name,
                 kvMemoryBytes: settings.kvMemory, kvSpillBytes: settings.kvSpill,
-                processors: Topology.processors.count)
+                processors: Topology.processors.count, measuresLinks: true)
         ).encode()
         let inbox = inbox
         settings.log("worker \(settings.name): looking for the coordinator at \(settings.coordinator)")
@@ -165,6 +165,7 @@ private struct Conversation {
             if assignment.isInBackground { engine.prepare(assignment) } else { engine.load(assignment) }
         case .activate(let epoch): engine.activate(epoch: epoch)
         case .step(let step): engine.run(step)
+        case .probe(let probe): engine.measure(probe)
         case .piece(let request, let result): desk.deliver(request, result)
         case .shutdown:
             say("worker \(settings.name): the coordinator ends the cluster")

@@ -53,7 +53,7 @@ struct SpeculationTests {
                 for speculates in [false, true] {
                     let before = await steps(cluster)
                     found.append(try await tokens(submit(cluster, options(sampling, speculates: speculates))))
-                    counts.append(await steps(cluster) - before)
+                    counts.append(await steps(cluster) &- before)
                 }
                 #expect(found[0] == found[1] && found[0].count == 120)
                 #expect(counts[1] <= counts[0], "\(counts) steps")
@@ -70,7 +70,7 @@ struct SpeculationTests {
             for speculates in [false, true] {
                 let before = await steps(cluster)
                 _ = try await tokens(submit(cluster, options(few, speculates: speculates, tokens: 300)))
-                counts.append(await steps(cluster) - before)
+                counts.append(await steps(cluster) &- before)
             }
             #expect(counts[1] * 3 < counts[0] * 2, "\(counts) steps")
         }

@@ -45,6 +45,8 @@ struct AccessTests {
                     try await client.send(.post, "/v1/cluster/scale", #"{"layout":"auto"}"#, headers: bearer(secret))
                         .status
                         == status[2])
+                let links = try await client.send(.post, "/v1/cluster/links", headers: bearer(secret))
+                #expect(links.status == (secret == "head" ? 200 : 403))
             }
             #expect(try await client.send(.get, "/v1/models", headers: [("x-api-key", "eye")]).status == 200)
         }

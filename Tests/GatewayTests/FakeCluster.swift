@@ -128,6 +128,17 @@ actor FakeCluster: ClusterService {
         ]
     }
 
+    func measureLinks() throws -> [LinkRate] {
+        _ = try model()
+        return [
+            LinkRate(
+                from: WorkerID("ada"), to: WorkerID("bob"),
+                speed: LinkSpeed(
+                    way: .ring, roundTripNanoseconds: 2500, rowRoundTripNanoseconds: 12_250,
+                    bytesPerSecond: 4_000_000_000))
+        ]
+    }
+
     func scale(to layout: Layout?) throws {
         guard layout != Layout(stages: 9, ranks: 1) else { throw Problem.invalid("the model has 4 layers") }
         wishes.append(layout?.description ?? "auto")

@@ -57,6 +57,22 @@ struct JobTests {
         }
     }
 
+    @Test("links are measured for whoever asks, and not while the model loads")
+    func links() async throws {
+        try await withGateway(try FakeCluster()) { client in
+            let answer = try await client.send(.post, "/v1/cluster/links")
+            #expect(answer.status == 200)
+            let link = try answer.json["data"]?.elements?.first
+            #expect(link?["from"]?.string == "ada" && link?["to"]?.string == "bob" && link?["way"]?.string == "ring")
+            #expect(link?["round_trip_us"]?.double == 2.5 && link?["row_round_trip_us"]?.double == 12.25)
+            #expect(link?["bytes_per_second"]?.integer == 4_000_000_000)
+        }
+        try await withGateway(try FakeCluster(isLoading: true)) { client in
+            let answer = try await client.send(.post, "/v1/cluster/links")
+            #expect(answer.status == 503)
+        }
+    }
+
     @Test("another layout and a worker's leave are asked for, and wrong wishes refused with their field")
     func scale() async throws {
         let cluster = try FakeCluster()

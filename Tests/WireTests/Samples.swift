@@ -29,12 +29,15 @@ enum Samples {
         return traffic
     }()
 
+    static let speed = LinkSpeed(
+        way: .socket, roundTripNanoseconds: 1, rowRoundTripNanoseconds: 1 << 40, bytesPerSecond: 3_000_000_000)
+
     static let fromWorkers: [Message] = [
         .workerHello(
             WorkerHello(
                 worker: WorkerID("ada"), threads: 8, memoryBytes: 64 << 30, dataEndpoint: "tcp://10.0.0.7:4711",
                 dataPublicKey: "key", modelDigest: "abc", instructionSet: "x86-64-v3", kvMemoryBytes: 1 << 33,
-                kvSpillBytes: 5, processors: 16)),
+                kvSpillBytes: 5, processors: 16, measuresLinks: true)),
         .workerHello(WorkerHello(worker: WorkerID("b"), threads: 1, memoryBytes: 0, dataEndpoint: "ipc:///tmp/x")),
         .ready(Ready(epoch: 7, weightBytes: 1 << 33, kvPages: 1_048_576, kvPageBytes: 1 << 20)),
         .ready(Ready(epoch: 7, weightBytes: 0, kvPages: 0, kvPageBytes: 0, stored: keys)),
@@ -42,6 +45,7 @@ enum Samples {
         .restored(epoch: 7, SequenceID(4), pages: 3),
         .stored(epoch: 7, keys: keys, gone: []),
         .stored(epoch: 7, keys: [], gone: keys),
+        .probed(epoch: 7, number: .max, speed),
         .loading(epoch: 7, fraction: 0.43),
         .failed(epoch: 7, problem),
         .stepDone(StepDone(epoch: 7, number: 1, results: [])),
@@ -115,6 +119,8 @@ enum Samples {
                     Segment(sequence: SequenceID(5), start: 7, tokens: [5, 6], output: .logits),
                 ], requests: [SequenceID(1): "req-1", SequenceID(2): "r"])),
         .step(Step(number: 6, epoch: 7, segments: [])),
+        .probe(Probe(epoch: 7, number: .max, stage: 1, rank: 2, begins: true)),
+        .probe(Probe(epoch: 7, number: 1, stage: 0, rank: 0, begins: false)),
         .piece(request: 3, .success(Piece(rows: 2, rowBytes: 3, bytes: [1, 2, 3, 4, 5, 6]))),
         .piece(request: 3, .success(Piece(rows: 0, rowBytes: 3, bytes: []))),
         .piece(request: 4, .failure(.notFound("no such tensor"))),
@@ -155,7 +161,7 @@ enum Samples {
         .status(request: .max), .scale(request: 8, Layout(stages: 2, ranks: 3)), .scale(request: 9, nil),
         .drain(request: 10, WorkerID("ada")), .keys(request: 11), .keep(request: 12, record),
         .record(request: 13, record.name, withData: true), .records(request: 14, Record.Name("file", "file-")),
-        .forget(request: 15, record.name), .steps(request: 16),
+        .forget(request: 15, record.name), .steps(request: 16), .links(request: 17),
     ]
 
     /// Every notation.
@@ -235,6 +241,15 @@ enum Samples {
                     ]),
                 StepRecord(epoch: 7, number: 4, sent: .seconds(3), promptTokens: 0, decodes: 0),
             ]), .stepsAre(request: 11, []),
+        .linksAre(
+            request: 17,
+            [
+                LinkRate(from: WorkerID("ada"), to: WorkerID("b"), speed: speed),
+                LinkRate(
+                    from: WorkerID("b"), to: WorkerID("ada"),
+                    speed: LinkSpeed(
+                        way: .ring, roundTripNanoseconds: 0, rowRoundTripNanoseconds: 0, bytesPerSecond: 0)),
+            ]), .linksAre(request: 18, []),
         .statusIs(
             request: 9,
             ClusterStatus(

@@ -41,6 +41,11 @@ typedef struct Wire__Slice Wire__Slice;
 typedef struct Wire__Peer Wire__Peer;
 typedef struct Wire__Assignment Wire__Assignment;
 typedef struct Wire__Activate Wire__Activate;
+typedef struct Wire__Probe Wire__Probe;
+typedef struct Wire__LinkSpeed Wire__LinkSpeed;
+typedef struct Wire__Probed Wire__Probed;
+typedef struct Wire__LinkRate Wire__LinkRate;
+typedef struct Wire__LinkRates Wire__LinkRates;
 typedef struct Wire__Sampling Wire__Sampling;
 typedef struct Wire__Past Wire__Past;
 typedef struct Wire__Scoring Wire__Scoring;
@@ -121,6 +126,12 @@ typedef enum _Wire__KvType {
   WIRE__KV_TYPE__KV_TYPE_Q4 = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__KV_TYPE)
 } Wire__KvType;
+typedef enum _Wire__LinkWay {
+  WIRE__LINK_WAY__LINK_WAY_UNSPECIFIED = 0,
+  WIRE__LINK_WAY__LINK_WAY_RING = 1,
+  WIRE__LINK_WAY__LINK_WAY_SOCKET = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__LINK_WAY)
+} Wire__LinkWay;
 typedef enum _Wire__Embedding {
   WIRE__EMBEDDING__EMBEDDING_UNSPECIFIED = 0,
   WIRE__EMBEDDING__EMBEDDING_MEAN = 1,
@@ -203,6 +214,7 @@ typedef enum {
   WIRE__ENVELOPE__BODY_GOODBYE = 17,
   WIRE__ENVELOPE__BODY_RESTORED = 18,
   WIRE__ENVELOPE__BODY_STORED = 19,
+  WIRE__ENVELOPE__BODY_PROBED = 20,
   WIRE__ENVELOPE__BODY_WELCOME = 30,
   WIRE__ENVELOPE__BODY_REFUSED = 31,
   WIRE__ENVELOPE__BODY_ASSIGN = 32,
@@ -211,6 +223,7 @@ typedef enum {
   WIRE__ENVELOPE__BODY_PIECE = 35,
   WIRE__ENVELOPE__BODY_HEARTBEAT = 36,
   WIRE__ENVELOPE__BODY_SHUTDOWN = 37,
+  WIRE__ENVELOPE__BODY_PROBE = 38,
   WIRE__ENVELOPE__BODY_GATEWAY_HELLO = 50,
   WIRE__ENVELOPE__BODY_MODEL = 51,
   WIRE__ENVELOPE__BODY_SUBMIT = 52,
@@ -222,6 +235,7 @@ typedef enum {
   WIRE__ENVELOPE__BODY_SCALE = 58,
   WIRE__ENVELOPE__BODY_DRAIN = 59,
   WIRE__ENVELOPE__BODY_STEPS = 64,
+  WIRE__ENVELOPE__BODY_LINKS = 65,
   WIRE__ENVELOPE__BODY_KEYS = 100,
   WIRE__ENVELOPE__BODY_KEEP = 101,
   WIRE__ENVELOPE__BODY_RECORD = 102,
@@ -237,6 +251,7 @@ typedef enum {
   WIRE__ENVELOPE__BODY_JOB_IS = 77,
   WIRE__ENVELOPE__BODY_STATUS_IS = 78,
   WIRE__ENVELOPE__BODY_STEPS_ARE = 84,
+  WIRE__ENVELOPE__BODY_LINKS_ARE = 85,
   WIRE__ENVELOPE__BODY_KEYS_ARE = 110,
   WIRE__ENVELOPE__BODY_RECORDS_ARE = 111
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(WIRE__ENVELOPE__BODY__CASE)
@@ -266,6 +281,7 @@ struct  Wire__Envelope
     Wire__Nothing *goodbye;
     Wire__Restored *restored;
     Wire__Stored *stored;
+    Wire__Probed *probed;
     /*
      * coordinator -> worker
      */
@@ -277,6 +293,7 @@ struct  Wire__Envelope
     Wire__Piece *piece;
     Wire__Nothing *heartbeat;
     Wire__Nothing *shutdown;
+    Wire__Probe *probe;
     /*
      * gateway -> coordinator
      */
@@ -291,6 +308,7 @@ struct  Wire__Envelope
     Wire__Layout *scale;
     Wire__Drain *drain;
     Wire__Nothing *steps;
+    Wire__Nothing *links;
     Wire__Nothing *keys;
     Wire__Record *keep;
     Wire__RecordName *record;
@@ -309,6 +327,7 @@ struct  Wire__Envelope
     Wire__JobState *job_is;
     Wire__ClusterStatus *status_is;
     Wire__StepRecords *steps_are;
+    Wire__LinkRates *links_are;
     Wire__KeyList *keys_are;
     Wire__RecordList *records_are;
   };
@@ -375,10 +394,14 @@ struct  Wire__WorkerHello
    * Of its host, which others may share; 0 is unknown.
    */
   uint32_t processors;
+  /*
+   * Whether it knows `probe`.
+   */
+  protobuf_c_boolean measures_links;
 };
 #define WIRE__WORKER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_hello__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
 
 
 struct  Wire__Ready
@@ -701,6 +724,77 @@ struct  Wire__Activate
 #define WIRE__ACTIVATE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__activate__descriptor) \
     , 0 }
+
+
+/*
+ * Measure the link to the worker in this place, which is told the same of this one: one of the two begins.
+ */
+struct  Wire__Probe
+{
+  ProtobufCMessage base;
+  uint32_t epoch;
+  uint64_t number;
+  uint32_t stage;
+  uint32_t rank;
+  protobuf_c_boolean begins;
+};
+#define WIRE__PROBE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__probe__descriptor) \
+    , 0, 0, 0, 0, 0 }
+
+
+struct  Wire__LinkSpeed
+{
+  ProtobufCMessage base;
+  Wire__LinkWay way;
+  /*
+   * Of a message of 64 bytes, and of one of 16 KiB.
+   */
+  uint64_t round_trip_nanoseconds;
+  uint64_t row_round_trip_nanoseconds;
+  uint64_t bytes_per_second;
+};
+#define WIRE__LINK_SPEED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__link_speed__descriptor) \
+    , WIRE__LINK_WAY__LINK_WAY_UNSPECIFIED, 0, 0, 0 }
+
+
+/*
+ * From the worker that began.
+ */
+struct  Wire__Probed
+{
+  ProtobufCMessage base;
+  uint32_t epoch;
+  uint64_t number;
+  Wire__LinkSpeed *speed;
+};
+#define WIRE__PROBED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__probed__descriptor) \
+    , 0, 0, NULL }
+
+
+struct  Wire__LinkRate
+{
+  ProtobufCMessage base;
+  char *from;
+  char *to;
+  Wire__LinkSpeed *speed;
+};
+#define WIRE__LINK_RATE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__link_rate__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, NULL }
+
+
+struct  Wire__LinkRates
+{
+  ProtobufCMessage base;
+  size_t n_links;
+  Wire__LinkRate **links;
+};
+#define WIRE__LINK_RATES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&wire__link_rates__descriptor) \
+    , 0,NULL }
 
 
 struct  Wire__Sampling
@@ -2027,6 +2121,101 @@ Wire__Activate *
 void   wire__activate__free_unpacked
                      (Wire__Activate *message,
                       ProtobufCAllocator *allocator);
+/* Wire__Probe methods */
+void   wire__probe__init
+                     (Wire__Probe         *message);
+size_t wire__probe__get_packed_size
+                     (const Wire__Probe   *message);
+size_t wire__probe__pack
+                     (const Wire__Probe   *message,
+                      uint8_t             *out);
+size_t wire__probe__pack_to_buffer
+                     (const Wire__Probe   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Probe *
+       wire__probe__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__probe__free_unpacked
+                     (Wire__Probe *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__LinkSpeed methods */
+void   wire__link_speed__init
+                     (Wire__LinkSpeed         *message);
+size_t wire__link_speed__get_packed_size
+                     (const Wire__LinkSpeed   *message);
+size_t wire__link_speed__pack
+                     (const Wire__LinkSpeed   *message,
+                      uint8_t             *out);
+size_t wire__link_speed__pack_to_buffer
+                     (const Wire__LinkSpeed   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__LinkSpeed *
+       wire__link_speed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__link_speed__free_unpacked
+                     (Wire__LinkSpeed *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__Probed methods */
+void   wire__probed__init
+                     (Wire__Probed         *message);
+size_t wire__probed__get_packed_size
+                     (const Wire__Probed   *message);
+size_t wire__probed__pack
+                     (const Wire__Probed   *message,
+                      uint8_t             *out);
+size_t wire__probed__pack_to_buffer
+                     (const Wire__Probed   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__Probed *
+       wire__probed__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__probed__free_unpacked
+                     (Wire__Probed *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__LinkRate methods */
+void   wire__link_rate__init
+                     (Wire__LinkRate         *message);
+size_t wire__link_rate__get_packed_size
+                     (const Wire__LinkRate   *message);
+size_t wire__link_rate__pack
+                     (const Wire__LinkRate   *message,
+                      uint8_t             *out);
+size_t wire__link_rate__pack_to_buffer
+                     (const Wire__LinkRate   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__LinkRate *
+       wire__link_rate__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__link_rate__free_unpacked
+                     (Wire__LinkRate *message,
+                      ProtobufCAllocator *allocator);
+/* Wire__LinkRates methods */
+void   wire__link_rates__init
+                     (Wire__LinkRates         *message);
+size_t wire__link_rates__get_packed_size
+                     (const Wire__LinkRates   *message);
+size_t wire__link_rates__pack
+                     (const Wire__LinkRates   *message,
+                      uint8_t             *out);
+size_t wire__link_rates__pack_to_buffer
+                     (const Wire__LinkRates   *message,
+                      ProtobufCBuffer     *buffer);
+Wire__LinkRates *
+       wire__link_rates__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   wire__link_rates__free_unpacked
+                     (Wire__LinkRates *message,
+                      ProtobufCAllocator *allocator);
 /* Wire__Sampling methods */
 void   wire__sampling__init
                      (Wire__Sampling         *message);
@@ -2905,6 +3094,21 @@ typedef void (*Wire__Assignment_Closure)
 typedef void (*Wire__Activate_Closure)
                  (const Wire__Activate *message,
                   void *closure_data);
+typedef void (*Wire__Probe_Closure)
+                 (const Wire__Probe *message,
+                  void *closure_data);
+typedef void (*Wire__LinkSpeed_Closure)
+                 (const Wire__LinkSpeed *message,
+                  void *closure_data);
+typedef void (*Wire__Probed_Closure)
+                 (const Wire__Probed *message,
+                  void *closure_data);
+typedef void (*Wire__LinkRate_Closure)
+                 (const Wire__LinkRate *message,
+                  void *closure_data);
+typedef void (*Wire__LinkRates_Closure)
+                 (const Wire__LinkRates *message,
+                  void *closure_data);
 typedef void (*Wire__Sampling_Closure)
                  (const Wire__Sampling *message,
                   void *closure_data);
@@ -3040,6 +3244,7 @@ typedef void (*Wire__RecordList_Closure)
 extern const ProtobufCEnumDescriptor    wire__problem_kind__descriptor;
 extern const ProtobufCEnumDescriptor    wire__weight_type__descriptor;
 extern const ProtobufCEnumDescriptor    wire__kv_type__descriptor;
+extern const ProtobufCEnumDescriptor    wire__link_way__descriptor;
 extern const ProtobufCEnumDescriptor    wire__embedding__descriptor;
 extern const ProtobufCEnumDescriptor    wire__output__descriptor;
 extern const ProtobufCEnumDescriptor    wire__notation__descriptor;
@@ -3073,6 +3278,11 @@ extern const ProtobufCMessageDescriptor wire__slice__descriptor;
 extern const ProtobufCMessageDescriptor wire__peer__descriptor;
 extern const ProtobufCMessageDescriptor wire__assignment__descriptor;
 extern const ProtobufCMessageDescriptor wire__activate__descriptor;
+extern const ProtobufCMessageDescriptor wire__probe__descriptor;
+extern const ProtobufCMessageDescriptor wire__link_speed__descriptor;
+extern const ProtobufCMessageDescriptor wire__probed__descriptor;
+extern const ProtobufCMessageDescriptor wire__link_rate__descriptor;
+extern const ProtobufCMessageDescriptor wire__link_rates__descriptor;
 extern const ProtobufCMessageDescriptor wire__sampling__descriptor;
 extern const ProtobufCMessageDescriptor wire__past__descriptor;
 extern const ProtobufCMessageDescriptor wire__scoring__descriptor;

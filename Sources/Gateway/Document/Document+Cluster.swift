@@ -47,6 +47,8 @@ extension Document {
             path: "/v1/cluster/drain", method: "POST", summary: "Takes a worker out of the layout",
             body: "DrainRequest",
             status: 202, answer: "State"),
+        Operation(
+            path: "/v1/cluster/links", method: "POST", summary: "Measures the links between workers", answer: "Links"),
     ]
 
     static let clusterSchemas: [(String, JSONValue)] = [
@@ -55,6 +57,7 @@ extension Document {
         ("Jobs", list(of: "Job")), ("Upload", upload), ("File", file), ("Files", list(of: "File")),
         ("Deleted", deleted), ("BatchRequest", batchRequest), ("Batch", batch), ("Batches", list(of: "Batch")),
         ("Status", status), ("ScaleRequest", scaleRequest), ("DrainRequest", drainRequest),
+        ("Link", link), ("Links", list(of: "Link")),
     ]
 
     private static func list(of name: String) -> JSONValue {
@@ -102,6 +105,12 @@ extension Document {
         required: ["state", "model", "members"])
     private static let scaleRequest = Schema.object(
         ["layout": Schema.matching("^(auto|[1-9][0-9]?x[1-8])$", most: 4)], required: ["layout"])
+    private static let link = Schema.answer(
+        [
+            "from": Schema.string, "to": Schema.string, "way": Schema.word("ring", "socket"),
+            "round_trip_us": Schema.number(), "row_round_trip_us": Schema.number(),
+            "bytes_per_second": Schema.int(from: 0),
+        ], required: ["from", "to", "way", "round_trip_us", "row_round_trip_us", "bytes_per_second"])
     private static let drainRequest = Schema.object(
         ["worker": Schema.filled], required: ["worker"])
 }

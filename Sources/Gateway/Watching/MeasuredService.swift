@@ -33,6 +33,7 @@ struct MeasuredService: ClusterService {
     func job(_ id: JobID) async throws -> JobState { try await service.job(id) }
     func status() async throws -> ClusterStatus { try await service.status() }
     func steps() async throws -> [StepRecord] { try await service.steps() }
+    func measureLinks() async throws -> [LinkRate] { try await service.measureLinks() }
     func scale(to layout: Layout?) async throws { try await service.scale(to: layout) }
     func drain(_ worker: WorkerID) async throws { try await service.drain(worker) }
     func keys() async throws -> [APIKey] { try await service.keys() }

@@ -4,7 +4,10 @@ import ArgumentParser
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measure a model's speed, this machine's limits, what the kernels make of them, or a disk.",
-        subcommands: [ModelBench.self, HostBench.self, LimitsBench.self, KernelsBench.self, DiskBench.self],
+        abstract:
+            "Measure a model's speed, this machine's limits, what the kernels make of them, a disk, or a cluster's links.",
+        subcommands: [
+            ModelBench.self, HostBench.self, LimitsBench.self, KernelsBench.self, DiskBench.self, LinksBench.self,
+        ],
         defaultSubcommand: ModelBench.self)
 }
