@@ -27,7 +27,7 @@ struct TestCluster: Sendable {
     /// Starts a coordinator.
     init(
         layout: String, model: String? = nil, tokenizer: Tokenizer? = nil, chunk: Int = 512, kvTokens: Int? = 4096,
-        scalesItself: Bool = false, heartbeat: Duration = .milliseconds(100), store: String? = nil,
+        scalesItself: Bool = false, heartbeat: Duration = .milliseconds(300), store: String? = nil,
         longestQueue: Int = 1000, record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in }
     ) throws {
         folder = try Endpoint.makePrivateFolder()
@@ -77,7 +77,7 @@ struct TestCluster: Sendable {
     static func with<Result>(
         layout text: String, memory: [Int] = [], chunk: Int = 512, model: String? = nil, tokenizer: Tokenizer? = nil,
         kvTokens: Int? = 4096,
-        kvMemory: Int? = nil, kvSpill: Int = 0, kvFolder: String? = nil, heartbeat: Duration = .milliseconds(100),
+        kvMemory: Int? = nil, kvSpill: Int = 0, kvFolder: String? = nil, heartbeat: Duration = .milliseconds(300),
         record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         _ body: (TestCluster) async throws -> Result
     ) async throws -> Result {
