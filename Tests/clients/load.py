@@ -25,7 +25,6 @@ STALLED = 5
 TOKENS = 24
 WARM = 1500
 HEARTBEATS = 20
-FLAT = 1.05
 
 if len(sys.argv) < 5:
     sys.exit("error: expected an address, seconds, the queue's length and processes; usage: load.py http://HOST:PORT SECONDS QUEUE NAME=PID...")
@@ -33,6 +32,8 @@ host, port = urlsplit(sys.argv[1]).hostname, urlsplit(sys.argv[1]).port
 seconds, queue = float(sys.argv[2]), int(sys.argv[3])
 # The short form runs where other things run; the long one says what the gateway can do.
 own_latency_limit = 0.010 if seconds >= 90 else 0.025
+# In ten seconds the workers' allocators still settle.
+growth_limit = 1.05 if seconds >= 90 else 1.15
 processes = dict(part.split("=") for part in sys.argv[4:])
 
 
@@ -281,7 +282,7 @@ def no_errors():
 
 
 def flat():
-    grown = {name: b / a for name, (a, b) in seen["memory"].items() if b > a * FLAT}
+    grown = {name: b / a for name, (a, b) in seen["memory"].items() if b > a * growth_limit}
     assert not grown, grown
 
 
@@ -308,7 +309,7 @@ def refused_burst():
 
 
 check(f"{CLIENTS} streaming clients at once meet no error", no_errors)
-check("resident memory is flat within 5%", flat)
+check(f"resident memory is flat within {growth_limit * 100 - 100:.0f}%", flat)
 check(f"99 of 100 tokens leave the gateway within {own_latency_limit * 1000:g} ms", own_latency)
 check("readers that stall hold up neither their jobs nor others, and find all when they go on", stalled_readers)
 check(f"{SILENT} connections that say nothing do not matter", silent_connections)
