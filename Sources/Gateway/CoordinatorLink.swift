@@ -231,6 +231,7 @@ public final class CoordinatorLink: ClusterService {
 
     /// Takes a worker out of the layout.
     public func drain(_ worker: WorkerID) async throws {
+        guard Self.canBeNamed(worker.name) else { throw Problem.notFound("there is no worker of that name") }
         guard case .done = try await ask({ .drain(request: $0, worker) }) else { throw Self.surprise }
     }
 
@@ -247,6 +248,7 @@ public final class CoordinatorLink: ClusterService {
 
     /// A record, or nil.
     public func record(_ name: Record.Name, withData: Bool) async throws -> Record? {
+        guard Self.canBeNamed(name.id) else { return nil }
         guard case .recordsAre(_, let found) = try await ask({ .record(request: $0, name, withData: withData) })
         else { throw Self.surprise }
         return found.first
@@ -261,7 +263,13 @@ public final class CoordinatorLink: ClusterService {
 
     /// Deletes a record.
     public func forget(_ name: Record.Name) async throws {
+        guard Self.canBeNamed(name.id) else { return }
         guard case .done = try await ask({ .forget(request: $0, name) }) else { throw Self.surprise }
+    }
+
+    /// Whether a name that a client made up may be asked for: the wire refuses others with the whole message, and nobody would answer.
+    private static func canBeNamed(_ name: String) -> Bool {
+        name.utf8.count <= 200 && name.utf8.allSatisfy { (33...126).contains($0) }
     }
 
     private static let surprise = Problem.failed(
