@@ -22,13 +22,13 @@ public struct Offer: Hashable, Sendable {
         worker: WorkerID, memory: Int, threads: Int, host: String = "", kvMemory: Int? = nil,
         kvSpill: Int = 0, processors: Int? = nil
     ) {
-        self.processors = processors
         self.worker = worker
         self.memory = memory
         self.threads = threads
         self.host = host
         self.kvMemory = kvMemory
         self.kvSpill = kvSpill
+        self.processors = processors
     }
 }
 

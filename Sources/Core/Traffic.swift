@@ -19,11 +19,6 @@ public struct Traffic: Hashable, Sendable {
         public static func + (a: Sent, b: Sent) -> Sent {
             Sent(messages: a.messages &+ b.messages, bytes: a.bytes &+ b.bytes)
         }
-
-        /// What came since `b`.
-        public static func - (a: Sent, b: Sent) -> Sent {
-            Sent(messages: a.messages &- b.messages, bytes: a.bytes &- b.bytes)
-        }
     }
 
     /// Hidden states, for the next stage.

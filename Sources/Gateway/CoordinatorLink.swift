@@ -186,11 +186,13 @@ public final class CoordinatorLink: ClusterService {
 
     /// Tells the events of a job from its beginning, replayed, then live.
     public func events(of job: JobID, listener: @escaping JobListener) async throws {
+        try Self.check(job.name)
         _ = try await listen(listener) { .events(request: $0, job) }
     }
 
     /// Ends a job within one step.
     public func cancel(_ job: JobID) async throws {
+        try Self.check(job.name)
         guard case .done = try await ask({ .cancel(request: $0, job) }) else { throw Self.surprise }
     }
 
@@ -202,6 +204,7 @@ public final class CoordinatorLink: ClusterService {
 
     /// One job.
     public func job(_ id: JobID) async throws -> JobState {
+        try Self.check(id.name)
         guard case .jobIs(_, let job) = try await ask({ .job(request: $0, id) }) else { throw Self.surprise }
         return job
     }
@@ -231,7 +234,7 @@ public final class CoordinatorLink: ClusterService {
 
     /// Takes a worker out of the layout.
     public func drain(_ worker: WorkerID) async throws {
-        guard Self.canBeNamed(worker.name) else { throw Problem.notFound("there is no worker of that name") }
+        try Self.check(worker.name)
         guard case .done = try await ask({ .drain(request: $0, worker) }) else { throw Self.surprise }
     }
 
@@ -248,7 +251,7 @@ public final class CoordinatorLink: ClusterService {
 
     /// A record, or nil.
     public func record(_ name: Record.Name, withData: Bool) async throws -> Record? {
-        guard Self.canBeNamed(name.id) else { return nil }
+        try Self.check(name.id)
         guard case .recordsAre(_, let found) = try await ask({ .record(request: $0, name, withData: withData) })
         else { throw Self.surprise }
         return found.first
@@ -263,13 +266,15 @@ public final class CoordinatorLink: ClusterService {
 
     /// Deletes a record.
     public func forget(_ name: Record.Name) async throws {
-        guard Self.canBeNamed(name.id) else { return }
+        try Self.check(name.id)
         guard case .done = try await ask({ .forget(request: $0, name) }) else { throw Self.surprise }
     }
 
-    /// Whether a name that a client made up may be asked for: the wire refuses others with the whole message, and nobody would answer.
-    private static func canBeNamed(_ name: String) -> Bool {
-        name.utf8.count <= 200 && name.utf8.allSatisfy { $0 >= 32 && $0 != 127 }
+    /// Refuses a name that a client made up and that no message may hold.
+    private static func check(_ name: String) throws {
+        guard Message.canName(name) else {
+            throw Problem.notFound("there is nothing of that name: it is more than one line, or too long for a name")
+        }
     }
 
     private static let surprise = Problem.failed(

@@ -15,8 +15,6 @@ struct Decoder: ~Copyable {
     static let mostHeaderBytes = 4 << 20
     /// Bytes, tokens and microseconds are numbers below this, so that sums of a few can not overflow.
     static let mostCount: UInt64 = 1 << 52
-    /// Bytes of a name, an address or a digest.
-    static let mostNameBytes = 1024
     /// Stages, ranks, peers or threads: no cluster has more.
     static let mostMembers: UInt64 = 4096
 
@@ -185,9 +183,9 @@ extension Decoder {
     /// One line of text, such as a name.
     func name(_ pointer: UnsafeMutablePointer<CChar>?) throws -> String {
         let name = try text(pointer)
-        guard name.utf8.count <= Self.mostNameBytes, !name.utf8.contains(where: { $0 < 32 || $0 == 127 }) else {
+        guard Message.canName(name) else {
             throw Problem.invalid(
-                "message: a name that is longer than \(Self.mostNameBytes) bytes or more than one line")
+                "message: a name that is longer than \(Message.mostNameBytes) bytes or more than one line")
         }
         return name
     }

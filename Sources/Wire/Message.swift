@@ -128,6 +128,14 @@ extension Message {
         return encoder.frames(of: self)
     }
 
+    /// Bytes of a name, an address or a digest, at most.
+    static let mostNameBytes = 1024
+
+    /// Whether a text may be a name in a message: one line, not long. A message with another is refused whole, and nobody answers it.
+    public static func canName(_ text: String) -> Bool {
+        text.utf8.count <= mostNameBytes && !text.utf8.contains { $0 < 32 || $0 == 127 }
+    }
+
     /// The message in `frames`, or a problem that says what is wrong with them.
     public static func decode(_ frames: [[UInt8]]) throws -> Message {
         try Decoder.message(in: frames)

@@ -31,8 +31,6 @@ public struct WorkerHello: Sendable, Hashable {
         modelDigest: String = "", instructionSet: String = "", kvMemoryBytes: Int? = nil,
         kvSpillBytes: Int = 0, processors: Int? = nil, measuresLinks: Bool = false
     ) {
-        self.processors = processors
-        self.measuresLinks = measuresLinks
         self.worker = worker
         self.threads = threads
         self.memoryBytes = memoryBytes
@@ -42,6 +40,8 @@ public struct WorkerHello: Sendable, Hashable {
         self.instructionSet = instructionSet
         self.kvMemoryBytes = kvMemoryBytes
         self.kvSpillBytes = kvSpillBytes
+        self.processors = processors
+        self.measuresLinks = measuresLinks
     }
 }
 

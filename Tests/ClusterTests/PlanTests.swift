@@ -51,6 +51,24 @@ struct PlanTests {
         #expect(ranks.places[0].map(\.slice.leaves) == [0..<4, 4..<6, 6..<8])
     }
 
+    @Test(
+        "stages that share a host's processors take turns",
+        arguments: [
+            // layout, hosts of the workers in order, threads of each, processors of each host; stages at once
+            ("4x1", "aaaa", 2, 2, 1), ("4x1", "aaaa", 1, 2, 2), ("4x1", "aaaa", 2, 8, 4), ("4x1", "abcd", 2, 2, 4),
+            ("4x1", "aabb", 2, 2, 2), ("2x2", "aaaa", 1, 2, 1), ("2x2", "aabb", 1, 2, 2), ("2x1", "aa", 8, 2, 1),
+        ])
+    func turns(layout: String, hosts: String, threads: Int, processors: Int, expected: Int) throws {
+        let offers = hosts.enumerated().map { index, host in
+            Offer(
+                worker: WorkerID("w\(index)"), memory: 100_000, threads: threads, host: String(host),
+                processors: processors)
+        }
+        let plan = try Plan(epoch: 1, layout: Layout(layout), offers: offers, needs: needs())
+        #expect(plan.stagesAtOnce { worker in offers.first { $0.worker == worker } } == expected)
+        #expect(plan.stagesAtOnce { _ in nil } == plan.layout.stages, "unknown processors bound nothing")
+    }
+
     @Test("ranks are told how their memory for KV cache compares: small differences are none")
     func kvWeights() {
         #expect(Plan.kvWeights([1000, 990, 1010]) == [16, 16, 16])

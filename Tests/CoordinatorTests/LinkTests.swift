@@ -1,6 +1,4 @@
-import Checkpoint
 import Core
-import GLM
 import Testing
 import Threads
 import Transport
@@ -14,27 +12,9 @@ import Wire
 struct LinkTests {
     private let prompt: [TokenID] = (0..<100).map { ($0 * 37 + 11) % 200 }
 
-    private func request(tokens: Int) -> JobRequest {
-        JobRequest(
-            prompt: prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true),
-            endsWithClient: false)
-    }
-
-    private func expected(tokens: Int) throws -> [TokenID] {
-        let generator = try Generator(Checkpoint.open(TestCluster.model.get()), kvTokens: 4096, threads: 1)
-        var found: [TokenID] = []
-        _ = try generator.generate(
-            prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true), chunk: 512
-        ) {
-            found.append($0.token.token)
-            return true
-        }
-        return found
-    }
-
     private func answer(_ cluster: TestCluster, tokens: Int) async throws -> [TokenID] {
         var found: [TokenID] = []
-        for await event in try await cluster.coordinator.submit(request(tokens: tokens)).1 {
+        for await event in try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: tokens)).1 {
             if case .token(let drawn, _, _) = event { found.append(drawn.token) }
             if case .failed(let problem) = event { throw problem }
         }
@@ -53,7 +33,7 @@ struct LinkTests {
     @Test(
         "every worker's link to every other has a rate; a job that runs meanwhile draws the tokens it would have drawn")
     func rates() async throws {
-        let tokens = try expected(tokens: 300)
+        let tokens = try TestCluster.expected(prompt, tokens: 300)
         try await TestCluster.with(layout: "2x2", heartbeat: .seconds(1)) { cluster in
             let job = Task { try await answer(cluster, tokens: 300) }
             let rates = try await cluster.coordinator.measureLinks()
@@ -91,7 +71,7 @@ struct LinkTests {
         for _ in 0..<2000 where await cluster.coordinator.status().state != "ready" {
             try await Task.sleep(for: .milliseconds(5))
         }
-        #expect(try await answer(cluster, tokens: 50) == expected(tokens: 50))
+        #expect(try await answer(cluster, tokens: 50) == TestCluster.expected(prompt, tokens: 50))
         #expect(try await cluster.coordinator.measureLinks().count == 6)
         await cluster.stop()
         for worker in workers { worker.join() }

@@ -1,6 +1,4 @@
-import Checkpoint
 import Core
-import GLM
 import Testing
 
 @testable import Coordinator
@@ -9,24 +7,6 @@ import Testing
 @Suite("Scaling", .serialized)
 struct ScaleTests {
     private let prompt: [TokenID] = (0..<100).map { ($0 * 37 + 11) % 200 }
-
-    private func request(_ prompt: [TokenID], tokens: Int) -> JobRequest {
-        JobRequest(
-            prompt: prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true),
-            endsWithClient: false)
-    }
-
-    private func expected(_ prompt: [TokenID], tokens: Int) throws -> [TokenID] {
-        let generator = try Generator(Checkpoint.open(TestCluster.model.get()), kvTokens: 4096, threads: 1)
-        var found: [TokenID] = []
-        _ = try generator.generate(
-            prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true), chunk: 512
-        ) {
-            found.append($0.token.token)
-            return true
-        }
-        return found
-    }
 
     /// Waits until the cluster has this layout.
     private func layout(_ text: String, _ cluster: TestCluster) async throws {
@@ -49,15 +29,15 @@ struct ScaleTests {
 
     @Test("jobs go on over a change of the layout and back, with the same tokens, and those that wait too")
     func goesOn() async throws {
-        let tokens = try expected(prompt, tokens: 1500)
+        let tokens = try TestCluster.expected(prompt, tokens: 1500)
         let model = try TestCluster.model.get()
         let cluster = try TestCluster(layout: "1x2", kvTokens: 4096)
         let workers = try (0..<4).map { try cluster.worker("w\($0)", model: $0 < 3 ? model : nil) }
         try await cluster.ready()
         try await members(4, cluster)
-        let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 1500))
-        let (_, second) = try await cluster.coordinator.submit(request(Array(prompt[..<70]), tokens: 1500))
-        let (_, third) = try await cluster.coordinator.submit(request(prompt + [1, 2], tokens: 1500))
+        let (_, events) = try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: 1500))
+        let (_, second) = try await cluster.coordinator.submit(TestCluster.request(Array(prompt[..<70]), tokens: 1500))
+        let (_, third) = try await cluster.coordinator.submit(TestCluster.request(prompt + [1, 2], tokens: 1500))
         var found: [TokenID] = []
         for await event in events {
             switch event {
@@ -79,7 +59,7 @@ struct ScaleTests {
                 if case .token(let drawn, _, _) = event { found.append(drawn.token) }
                 if case .failed(let problem) = event { throw problem }
             }
-            #expect(try found == expected(prompt, tokens: 1500))
+            #expect(try found == TestCluster.expected(prompt, tokens: 1500))
         }
         for _ in 0..<1000 where await cluster.coordinator.status().nextLayout != nil {
             try await Task.sleep(for: .milliseconds(5))
@@ -100,10 +80,10 @@ struct ScaleTests {
         try await cluster.ready()
         let long = (0..<1800).map { (place: Int) -> TokenID in TokenID((place * 13 + place / 7) % 200) }
         let problem = await #expect(throws: Problem.self) {
-            _ = try await cluster.coordinator.submit(request(long, tokens: 8))
+            _ = try await cluster.coordinator.submit(TestCluster.request(long, tokens: 8))
         }
         #expect(problem?.message.contains("2 more such workers would do") == true, "\(String(describing: problem))")
-        let (_, other) = try await cluster.coordinator.submit(request(prompt, tokens: 900))
+        let (_, other) = try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: 900))
         let listening = Task {
             var found: [TokenID] = []
             for await event in other {
@@ -114,14 +94,14 @@ struct ScaleTests {
         }
         workers += try (2..<4).map { try cluster.worker("w\($0)", model: model, kvMemory: 1_600_000) }
         try await members(4, cluster)
-        let (_, events) = try await cluster.coordinator.submit(request(long, tokens: 8))
+        let (_, events) = try await cluster.coordinator.submit(TestCluster.request(long, tokens: 8))
         var found: [TokenID] = []
         for await event in events {
             if case .token(let drawn, _, _) = event { found.append(drawn.token) }
             if case .failed(let problem) = event { throw problem }
         }
-        #expect(try found == expected(long, tokens: 8))
-        #expect(try await listening.value == expected(prompt, tokens: 900))
+        #expect(try found == TestCluster.expected(long, tokens: 8))
+        #expect(try await listening.value == TestCluster.expected(prompt, tokens: 900))
         #expect(await cluster.coordinator.status().layout?.workers == 4)
         await cluster.stop()
         for worker in workers { worker.join() }
@@ -137,7 +117,7 @@ struct ScaleTests {
         await #expect(throws: Problem.self) { try await cluster.coordinator.scale(to: Layout("1x1")) }
         await #expect(throws: Problem.self) { try await cluster.coordinator.drain(WorkerID("w0")) }
         await #expect(throws: Problem.self) { try await cluster.coordinator.drain(WorkerID("nobody")) }
-        let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 300))
+        let (_, events) = try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: 300))
         let second = try cluster.worker("w1", model: model)
         try await members(2, cluster)
         try await cluster.coordinator.scale(to: Layout("2x1"))
@@ -149,7 +129,7 @@ struct ScaleTests {
         for await event in events {
             if case .token(let drawn, _, _) = event { found.append(drawn.token) }
         }
-        #expect(try found == expected(prompt, tokens: 300))
+        #expect(try found == TestCluster.expected(prompt, tokens: 300))
         await cluster.stop()
         first.join()
         third.join()

@@ -104,6 +104,26 @@ struct TestCluster: Sendable {
     }
 }
 
+extension TestCluster {
+    /// A job that draws so many tokens.
+    static func request(_ prompt: [TokenID], tokens: Int) -> JobRequest {
+        JobRequest(
+            prompt: prompt, options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true),
+            endsWithClient: false)
+    }
+
+    /// What it must draw: the tokens of one process.
+    static func expected(_ prompt: [TokenID], tokens: Int) throws -> [TokenID] {
+        let generator = try Generator(Checkpoint.open(model.get()), kvTokens: 4096, threads: 1)
+        var found: [TokenID] = []
+        _ = try generator.generate(prompt, options: request(prompt, tokens: tokens).options, chunk: 512) {
+            found.append($0.token.token)
+            return true
+        }
+        return found
+    }
+}
+
 /// A worker on a thread of the test's process.
 final class TestWorker: Sendable {
     private let worker: Worker

@@ -33,6 +33,23 @@ struct ServingTests {
         try await cluster.stop()
     }
 
+    @Test("2b: a name that no message may hold is answered at once, and serving goes on")
+    func impossibleNames() async throws {
+        let cluster = try await TestCluster.up(["--workers", "1"])
+        let long = String(repeating: "a", count: 2000)
+        for (method, path) in [
+            ("GET", "/v1/jobs/\(long)"), ("DELETE", "/v1/jobs/\(long)"), ("GET", "/v1/jobs/\(long)/events"),
+            ("GET", "/v1/files/\(long)"), ("DELETE", "/v1/files/\(long)"), ("GET", "/v1/batches/\(long)"),
+        ] {
+            let reply = try HTTP.ask(method, cluster.url, path)
+            #expect(reply.status == 404 && reply.body.contains("too long for a name"), "\(method) \(path) \(reply)")
+        }
+        let drained = try HTTP.ask("POST", cluster.url, "/v1/cluster/drain", body: #"{"worker":"two\nlines"}"#)
+        #expect(drained.status == 404, "\(drained)")
+        #expect(try await cluster.recall() == "719")
+        try await cluster.stop()
+    }
+
     @Test("3: Ctrl-C ends every process of glm up")
     func interruptEndsAll() async throws {
         let cluster = try await TestCluster.up(["--workers", "2", "--layout", "1x2"])
