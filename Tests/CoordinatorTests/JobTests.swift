@@ -1,4 +1,3 @@
-import Checkpoint
 import Core
 import GLM
 import Glibc
@@ -10,12 +9,6 @@ import Transport
 @Suite("Jobs", .serialized)
 struct JobTests {
     private let prompt: [TokenID] = (0..<30).map { ($0 * 37 + 11) % 200 }
-
-    private func request(_ prompt: [TokenID], tokens: Int, ignoring: Bool = true) -> JobRequest {
-        JobRequest(
-            prompt: prompt,
-            options: GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: ignoring), endsWithClient: false)
-    }
 
     private func tokens(of events: AsyncStream<JobEvent>) async throws -> [TokenID] {
         var tokens: [TokenID] = []
@@ -29,25 +22,19 @@ struct JobTests {
         return tokens
     }
 
-    /// What one process answers.
-    private func expected(_ prompt: [TokenID], tokens: Int) throws -> [TokenID] {
-        let generator = try Generator(Checkpoint.open(TestCluster.model.get()), kvTokens: 4096, threads: 1)
-        var found: [TokenID] = []
-        let options = GenerationOptions(maxTokens: tokens, ignoresEndOfSequence: true)
-        _ = try generator.generate(prompt, options: options, chunk: 512) {
-            found.append($0.token.token)
-            return true
-        }
-        return found
-    }
-
-    @Test("jobs that share steps get what each would get alone, and their events can be heard again")
+    @Test(
+        "jobs that share steps get what each would get alone, whatever their priority, and their events can be heard again"
+    )
     func batched() async throws {
         let prompts = (0..<4).map { index in prompt.map { ($0 + TokenID(index) * 7) % 200 } }
-        let answers = try prompts.map { try expected($0, tokens: 12) }
+        let answers = try prompts.map { try TestCluster.expected($0, tokens: 12) }
         try await TestCluster.with(layout: "2x2", chunk: 8) { cluster in
             var streams: [(JobID, AsyncStream<JobEvent>)] = []
-            for prompt in prompts { streams.append(try await cluster.coordinator.submit(request(prompt, tokens: 12))) }
+            for (index, prompt) in prompts.enumerated() {
+                var request = TestCluster.request(prompt, tokens: 12)
+                request.options.priority = [0, 50, -100, 0][index]
+                streams.append(try await cluster.coordinator.submit(request))
+            }
             for (index, stream) in streams.enumerated() {
                 #expect(try await tokens(of: stream.1) == answers[index])
                 #expect(try await tokens(of: cluster.coordinator.events(of: stream.0)) == answers[index])
@@ -62,9 +49,9 @@ struct JobTests {
     func cancelled() async throws {
         try await TestCluster.with(layout: "2x1") { cluster in
             let coordinator = cluster.coordinator
-            let (first, events) = try await coordinator.submit(request(prompt, tokens: 1900))
-            let (second, _) = try await coordinator.submit(request(prompt, tokens: 1900))
-            let (third, thirdEvents) = try await coordinator.submit(request(prompt, tokens: 1900))
+            let (first, events) = try await coordinator.submit(TestCluster.request(prompt, tokens: 1900))
+            let (second, _) = try await coordinator.submit(TestCluster.request(prompt, tokens: 1900))
+            let (third, thirdEvents) = try await coordinator.submit(TestCluster.request(prompt, tokens: 1900))
             #expect(try await coordinator.job(third).phase == .queued)
             try await coordinator.cancel(first)
             #expect(try await coordinator.job(first).phase == .cancelled)
@@ -91,13 +78,13 @@ struct JobTests {
                     return ""
                 } catch { return "\(error)" }
             }
-            #expect(await message(request([], tokens: 1)).contains("empty"))
-            #expect(await message(request([99_999], tokens: 1)).contains("out of range"))
-            #expect(await message(request([-1], tokens: 1)).contains("out of range"))
-            #expect(await message(request([1], tokens: 0)).contains("max_tokens"))
+            #expect(await message(TestCluster.request([], tokens: 1)).contains("empty"))
+            #expect(await message(TestCluster.request([99_999], tokens: 1)).contains("out of range"))
+            #expect(await message(TestCluster.request([-1], tokens: 1)).contains("out of range"))
+            #expect(await message(TestCluster.request([1], tokens: 0)).contains("max_tokens"))
             let context = try await cluster.coordinator.model().contextLength
             let long = [TokenID](repeating: 1, count: context + 1)
-            #expect(await message(request(long, tokens: 1)).contains("\(context + 1) tokens"))
+            #expect(await message(TestCluster.request(long, tokens: 1)).contains("\(context + 1) tokens"))
             await #expect(throws: Problem.self) { try await cluster.coordinator.job(JobID("job-99")) }
         }
     }
@@ -109,8 +96,8 @@ struct JobTests {
         let one = try cluster.worker("one", model: model)
         var two = try cluster.worker("two", model: model)
         try await cluster.ready()
-        let (job, events) = try await cluster.coordinator.submit(request(prompt, tokens: 300))
-        let (_, besides) = try await cluster.coordinator.submit(request([7, 8, 9], tokens: 20))
+        let (job, events) = try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: 300))
+        let (_, besides) = try await cluster.coordinator.submit(TestCluster.request([7, 8, 9], tokens: 20))
         var found: [TokenID] = []
         for await event in events {
             if case .token(let drawn, _, _) = event { found.append(drawn.token) }
@@ -121,8 +108,8 @@ struct JobTests {
             #expect(try await cluster.coordinator.job(job).phase == .decode)
             two = try cluster.worker("two", model: model)
         }
-        #expect(try found == expected(prompt, tokens: 300))
-        #expect(try await tokens(of: besides) == expected([7, 8, 9], tokens: 20))
+        #expect(try found == TestCluster.expected(prompt, tokens: 300))
+        #expect(try await tokens(of: besides) == TestCluster.expected([7, 8, 9], tokens: 20))
         await cluster.stop()
         one.join()
         two.join()
@@ -135,7 +122,7 @@ struct JobTests {
         let one = try cluster.worker("one", model: model)
         var two = try cluster.worker("two", model: model)
         try await cluster.ready()
-        let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 1900))
+        let (_, events) = try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: 1900))
         var problem: Problem?
         var count = 0
         for await event in events {
@@ -154,7 +141,7 @@ struct JobTests {
         for _ in 0..<500 where await cluster.coordinator.status().state != "ready" {
             try await Task.sleep(for: .milliseconds(10))
         }
-        let (_, served) = try await cluster.coordinator.submit(request(prompt, tokens: 5))
+        let (_, served) = try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: 5))
         #expect(try await tokens(of: served).count == 5)
         await cluster.stop()
         one.join()
@@ -169,7 +156,7 @@ struct JobTests {
             let cluster = try TestCluster(layout: "2x2")
             let workers = try (0..<4).map { try cluster.worker("w\($0)", cache: cache) }
             try await cluster.ready()
-            let (_, events) = try await cluster.coordinator.submit(request(prompt, tokens: 8))
+            let (_, events) = try await cluster.coordinator.submit(TestCluster.request(prompt, tokens: 8))
             found.append(try await tokens(of: events))
             await cluster.stop()
             for worker in workers { worker.join() }
@@ -181,10 +168,10 @@ struct JobTests {
     func forgotten() async throws {
         try await TestCluster.with(layout: "1x1") { cluster in
             let coordinator = cluster.coordinator
-            let (kept, _) = try await coordinator.submit(request([5], tokens: 1))
+            let (kept, _) = try await coordinator.submit(TestCluster.request([5], tokens: 1))
             var heard: [JobID] = []
             for number in 0..<401 {
-                var passing = request([TokenID(number % 200), 9], tokens: 1)
+                var passing = TestCluster.request([TokenID(number % 200), 9], tokens: 1)
                 passing.endsWithClient = true
                 let (job, events) = try await coordinator.submit(passing)
                 #expect(try await tokens(of: events).count == 1)
