@@ -74,12 +74,17 @@ final class Child: Sendable {
     /// Why it ended.
     var end: Problem {
         // One that was killed, or ended because somebody asked for it, did not say why.
-        switch status.withLock({ $0 }) {
-        case 0: return .failed("\(name) was asked to end")
-        case let raw? where raw & 0x7f != 0: return .failed("\(name) was killed by signal \(raw & 0x7f)")
-        default: break
-        }
+        if let signal { return .failed("\(name) was killed by signal \(signal)") }
+        if status.withLock({ $0 }) == 0 { return .failed("\(name) was asked to end") }
         return .failed("\(name) ended: \(lastWords)")
+    }
+
+    /// The signal that ended it, or nil when it runs or ended by itself.
+    var signal: Int32? {
+        status.withLock { status in
+            guard let status, status & 0x7f != 0 else { return nil }
+            return status & 0x7f
+        }
     }
 
     /// Asks it to end, and waits; after `grace` it is ended.

@@ -124,8 +124,9 @@ private struct Household: Sendable {
         var returns = [Return](repeating: Return(), count: children.count)
         while true {
             for (index, child) in children.enumerated() where !child.isRunning {
-                // Who was lost is started again; what never came to serve will not.
-                guard view.wasReady else { throw child.end }
+                // Who was lost is started again. Before the cluster was seen to serve, one that gave up will give up
+                // again; one that was killed gets a few tries: jobs may have been accepted since the last look.
+                guard view.wasReady || (child.signal != nil && returns[index].count < 3) else { throw child.end }
                 if returns[index].time == nil {
                     let pause = returns[index].plan(after: child.started.duration(to: .now))
                     let when = pause == .zero ? "" : " in \(pause.components.seconds) s"
@@ -142,10 +143,12 @@ private struct Household: Sendable {
     }
 }
 
-/// When a worker that ended is started again: at once, or later and later when it ends soon after every start.
+/// When a child that ended is started again: at once, or later and later when it ends soon after every start.
 private struct Return {
-    /// The time, or nil when the worker runs.
+    /// The time, or nil when the child runs.
     private(set) var time: ContinuousClock.Instant?
+    /// How often it was started again.
+    private(set) var count = 0
     private var pause = Duration.zero
 
     /// Plans the return of one that lived for `life`; says how long it waits.
@@ -160,6 +163,7 @@ private struct Return {
         mutating get {
             guard let time, time <= .now else { return false }
             self.time = nil
+            count += 1
             return true
         }
     }

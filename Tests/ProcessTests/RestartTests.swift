@@ -115,12 +115,23 @@ struct RestartTests {
             "--workers", "1", "--layout", "1x1", "--store", scratch.path + "/store.db",
         ])
         let id = try submit(cluster, 1, tokens: 900)
-        let up = try cluster.process("up")
-        let coordinator = try #require(children(of: up.id).first { commandLine(of: $0).contains("coordinator") })
+        let coordinator = try #require(coordinator(of: try cluster.process("up")))
         kill(coordinator, SIGKILL)
         let end = try await cluster.ask(["jobs", "wait", id, "--json"], limit: .seconds(60))
         #expect(end.status == 0, "\(end.errors)")
         #expect(try await job(cluster, id).tokens.count == 900)
+        try await cluster.stop()
+    }
+
+    @Test("glm up starts a coordinator again that is killed before it was seen to serve")
+    func early() async throws {
+        let cluster = try await TestCluster.up(["--workers", "1", "--layout", "1x1"]) { up in
+            try await eventually("a coordinator") { coordinator(of: up) != nil }
+            kill(try #require(coordinator(of: up)), SIGKILL)
+        }
+        #expect(try await cluster.recall() == "719")
+        let said = try cluster.process("up").errors
+        #expect(said.components(of: "coordinator was killed by signal 9; starting it again in 1 s") == 1, "\(said)")
         try await cluster.stop()
     }
 
@@ -136,6 +147,11 @@ struct RestartTests {
             #expect(end.isOneError(status: 1) && end.errors.contains(word), "\(end)")
         }
         try await cluster.stop()
+    }
+
+    /// The coordinator that `glm up` started.
+    private func coordinator(of up: Running) -> pid_t? {
+        children(of: up.id).first { commandLine(of: $0).dropFirst().first == "coordinator" }
     }
 
     /// The words with which a process was started.

@@ -32,13 +32,15 @@ final class TestCluster {
         self.url = url
     }
 
-    /// `glm up` with these flags, ready to answer.
-    static func up(_ flags: [String]) async throws -> TestCluster {
+    /// `glm up` with these flags, ready to answer; `meanwhile` happens to it while it starts.
+    static func up(_ flags: [String], meanwhile: (Running) async throws -> Void = { _ in }) async throws -> TestCluster
+    {
         let listen = "127.0.0.1:\(try freePort())"
         let cluster = TestCluster(scratch: try Scratch(), control: "", controlPort: 0, url: "http://\(listen)")
         try await cluster.makeModel()
-        cluster.processes["up"] = try Running(
-            ["up", "--model", cluster.model, "--threads", "1", "--listen", listen] + flags)
+        let up = try Running(["up", "--model", cluster.model, "--threads", "1", "--listen", listen] + flags)
+        cluster.processes["up"] = up
+        try await meanwhile(up)
         try await cluster.waitUntilReady()
         return cluster
     }
