@@ -15,6 +15,9 @@ struct PackedMatrix: @unchecked Sendable {  // written once, before anybody read
     /// Bytes in memory.
     var byteCount: Int { regions.reduce(0) { $0 + $1.byteCount } }
 
+    /// Bytes of its panels.
+    var panelBytes: Int { regions[0].byteCount }
+
     /// Where the packed matrix belongs in a cache that did not have it.
     let missing: String?
 

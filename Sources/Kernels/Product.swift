@@ -50,6 +50,14 @@ public func product(
         scratch: scratch + panelStep * tokenStep * 64 * treeDepth)
     for root in 0..<tree.roots.count {
         tree.roots[root].withUnsafeBufferPointer { leaves in
+            #if arch(x86_64)
+                if w.type.isInteger, tokens.count == 1 {
+                    return integerToken(
+                        w, panels: panels, x, token: tokens.lowerBound, leaves: leaves,
+                        into: outputs[root] + tokens.lowerBound * outputStride, bias: bias, scratch: scratch,
+                        instructions: instructions)
+                }
+            #endif
             var token = tokens.lowerBound
             while token < tokens.upperBound {
                 let some = token..<min(token + tokenStep, tokens.upperBound)

@@ -5,7 +5,6 @@
 // 128, and 2 x 128 x 127 < 2^15). Sums of int16 take eight products of nibbles, four of five bits, two of six bits.
 
 #if arch(x86_64)
-    import CLinux
     import Core
     import KernelsV4
     import _Builtin_intrinsics.intel
@@ -18,80 +17,93 @@
         _ w: PanelMatrix, panel: Int, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
         into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
     ) {
-        guard let q = x.quants, let scales = x.scales, let sums = x.sums, let halfSums = x.halfSums,
-            let scaledSums = x.scaledSums
-        else { preconditionFailure("integer weights meet int8 activations") }
-        let first = blocks.lowerBound * x.tokens + tokens.lowerBound
-        let a = BlockRun(
-            quants: UnsafeRawPointer(q + first * 32), scales: scales + first, sums: sums + first,
-            halfSums: halfSums + first, scaledSums: scaledSums + first, stride: x.tokens)
+        let a = BlockRun(x, token: tokens.lowerBound).advanced(by: blocks.lowerBound)
+        let base = w.panel(panel)
         let index = w.skippedBlocks + blocks.lowerBound
-        let offsets = w.type.offsets(ofBlock: index)
-        let (block, factors, left) = (
-            w.panel(panel) + offsets.block, w.panel(panel) + offsets.superblock, 8 - index % 8
-        )
         if instructions == .v4 {
             KernelsV4.integerLeaf(
-                block, factors: factors, left: left, type: w.type, quants: a.quants, scales: a.scales, sums: a.sums,
+                base, index: index, type: w.type, quants: a.quants, scales: a.scales, sums: a.sums,
                 halfSums: a.halfSums, scaledSums: a.scaledSums, stride: a.stride, blocks: blocks.count,
                 tokens: tokens.count, into: y)
             return
         }
-        @inline(__always) func add<let B: Int, let K: Int>(_ run: PackedRun<B, K>) {
-            if tokens.count == 1 {
-                run.vector(a, blocks: blocks.count, into: y)
-            } else {
-                run.tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, scratch)
-            }
+        @inline(__always) func add<let B: Int, let K: Int>(_ type: PackedRun<B, K>.Type) {
+            type.init(panel: base, index: index)
+                .tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, scratch)
         }
         switch w.type {
-        case .q4: add(PackedRun<4, 0>(block: block, factors: factors, left: left))
-        case .q4m: add(PackedRun<4, 1>(block: block, factors: factors, left: left))
-        case .q4k: add(PackedRun<4, 2>(block: block, factors: factors, left: left))
-        case .q5: add(PackedRun<5, 0>(block: block, factors: factors, left: left))
-        case .q5m: add(PackedRun<5, 1>(block: block, factors: factors, left: left))
-        case .q5k: add(PackedRun<5, 2>(block: block, factors: factors, left: left))
-        case .q6k: add(PackedRun<6, 3>(block: block, factors: factors, left: left))
-        default: add(PackedRun<8, 0>(block: block, factors: factors, left: left))
+        case .q4: add(PackedRun<4, 0>.self)
+        case .q4m: add(PackedRun<4, 1>.self)
+        case .q4k: add(PackedRun<4, 2>.self)
+        case .q5: add(PackedRun<5, 0>.self)
+        case .q5m: add(PackedRun<5, 1>.self)
+        case .q5k: add(PackedRun<5, 2>.self)
+        case .q6k: add(PackedRun<6, 3>.self)
+        default: add(PackedRun<8, 0>.self)
         }
     }
 
-    /// How far ahead of its use a block is asked for: left alone, processors fetch one stream at about half of what
-    /// memory gives.
-    private let bytesAhead = 4096
-
-    /// Asks for the `byteCount` bytes that come `bytesAhead` later.
-    @inline(__always) private func fetchAhead(_ w: UnsafeRawPointer, byteCount: Int) {
-        var at = 0
-        while at < byteCount {
-            clinux_prefetch(w + (bytesAhead &+ at))
-            at &+= 64
+    /// y[rows] <- one root's sum for one token, for the rows of some panels, plus `bias`; empty leaves leave it untouched.
+    func integerToken(
+        _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, token: Int, leaves: UnsafeBufferPointer<Range<Int>>,
+        into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, scratch: UnsafeMutableRawPointer,
+        instructions: InstructionSet
+    ) {
+        let a = BlockRun(x, token: token)
+        let panelBytes = PanelMatrix.panelBytes(type: w.type, columns: w.columns, skippedBlocks: w.skippedBlocks)
+        let room = scratch.assumingMemoryBound(to: Float.self)
+        if instructions == .v4 {
+            KernelsV4.integerToken(
+                w.base, panelBytes: panelBytes, skippedBlocks: w.skippedBlocks, rows: w.rows, type: w.type,
+                panels: panels, quants: a.quants, scales: a.scales, sums: a.sums, halfSums: a.halfSums,
+                scaledSums: a.scaledSums, stride: a.stride, leaves: leaves, into: y, bias: bias, scratch: room)
+            return
+        }
+        let product = TokenProduct(
+            base: w.base, panelBytes: panelBytes, skippedBlocks: w.skippedBlocks, rows: w.rows, leaves: leaves,
+            activations: a, output: y, bias: bias, scratch: room)
+        switch w.type {
+        case .q4: PackedRun<4, 0>.write(product, panels)
+        case .q4m: PackedRun<4, 1>.write(product, panels)
+        case .q4k: PackedRun<4, 2>.write(product, panels)
+        case .q5: PackedRun<5, 0>.write(product, panels)
+        case .q5m: PackedRun<5, 1>.write(product, panels)
+        case .q5k: PackedRun<5, 2>.write(product, panels)
+        case .q6k: PackedRun<6, 3>.write(product, panels)
+        default: PackedRun<8, 0>.write(product, panels)
         }
     }
 
-    /// The activations of a leaf, from its first block and token; `stride` cells from block to block.
-    struct BlockRun {
-        let quants: UnsafeRawPointer
-        let scales: UnsafePointer<Float>
-        let sums: UnsafePointer<Int32>
-        let halfSums: UnsafePointer<Int32>
-        let scaledSums: UnsafePointer<Float>
-        let stride: Int
+    extension BlockRun {
+        /// A token's blocks, and those of the tokens beside it.
+        fileprivate init(_ x: Activations, token: Int) {
+            guard let quants = x.quants, let scales = x.scales, let sums = x.sums, let halfSums = x.halfSums,
+                let scaledSums = x.scaledSums
+            else { preconditionFailure("integer weights meet int8 activations") }
+            self.init(
+                quants: UnsafeRawPointer(quants + token * 32), scales: scales + token, sums: sums + token,
+                halfSums: halfSums + token, scaledSums: scaledSums + token, stride: x.tokens)
+        }
     }
 
     // MARK: - One token
 
     extension PackedRun {
-        /// y[16] <- one panel times one token.
+        /// One root's sum for one token.
         @inline(never)
-        fileprivate func vector(_ a: BlockRun, blocks: Int, into y: UnsafeMutablePointer<Float>) {
+        fileprivate static func write(_ product: TokenProduct, _ panels: Range<Int>) {
+            product.write(panels: panels) { (run: Self, a, blocks) in run.sum(a, blocks: blocks) }
+        }
+
+        /// Some blocks of one panel times one token.
+        @inline(__always)
+        private func sum(_ a: BlockRun, blocks: Int) -> Sixteen {
             var y0 = SIMD8<Float>(repeating: 0)
             var y1 = SIMD8<Float>(repeating: 0)
             var run = self
             var q = a.quants
             var i = 0
             for _ in 0..<blocks {
-                fetchAhead(run.block, byteCount: Self.blockBytes + Self.factorBytes)
                 var (d0, d1) = run.dots(q, a.halfSums + i)
                 if K == 0 && B < 8 {
                     let surplus = shifted(a.sums + i, by: B &- 1)
@@ -110,8 +122,7 @@
                 q += a.stride &* 32
                 i &+= a.stride
             }
-            UnsafeMutableRawPointer(y).storeBytes(of: y0, as: SIMD8<Float>.self)
-            UnsafeMutableRawPointer(y + 8).storeBytes(of: y1, as: SIMD8<Float>.self)
+            return Sixteen(y0, y1)
         }
 
         /// The int32 dot products of the block's rows, first and last eight; quants as they are packed.

@@ -12,17 +12,17 @@
     /// their range added; signed bytes become so by adding 128. What was added comes back as that times the sum of the
     /// activations: all is exact in int32, so that the bits are those of `Kernels`.
     ///
-    /// - Shapes: `block` the first block, `factors` its superblock and `left` how many of its blocks are to come; `quants`
-    ///   [blocks][stride][32] and `scales`, `sums`, `halfSums`, `scaledSums` [blocks][stride], from the first block and token on.
+    /// - Shapes: `index` the first block of `panel`, skipped ones counted; `quants` [blocks][stride][32] and `scales`, `sums`,
+    ///   `halfSums`, `scaledSums` [blocks][stride], from the first block and token on.
     public func integerLeaf(
-        _ block: UnsafeRawPointer, factors: UnsafeRawPointer, left: Int, type: WeightType, quants: UnsafeRawPointer,
+        _ panel: UnsafeRawPointer, index: Int, type: WeightType, quants: UnsafeRawPointer,
         scales: UnsafePointer<Float>, sums: UnsafePointer<Int32>, halfSums: UnsafePointer<Int32>,
         scaledSums: UnsafePointer<Float>, stride: Int, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
     ) {
         let a = BlockRun(
             quants: quants, scales: scales, sums: sums, halfSums: halfSums, scaledSums: scaledSums, stride: stride)
         @inline(__always) func add<let B: Int, let K: Int>(_ leaf: IntegerLeaf<B, K>.Type) {
-            leaf.add(PackedRun(block: block, factors: factors, left: left), a, blocks: blocks, tokens: tokens, into: y)
+            leaf.matrix(PackedRun(panel: panel, index: index), a, blocks, tokens, y)
         }
         switch type {
         case .q4: add(IntegerLeaf<4, 0>.self)
@@ -36,50 +36,57 @@
         }
     }
 
-    /// The activations of a leaf, from its first block and token; `stride` cells from block to block.
-    private struct BlockRun {
-        let quants: UnsafeRawPointer
-        let scales: UnsafePointer<Float>
-        let sums: UnsafePointer<Int32>
-        let halfSums: UnsafePointer<Int32>
-        let scaledSums: UnsafePointer<Float>
-        let stride: Int
+    /// y[rows] <- one root's sum for one token, for the rows of some panels, plus `bias`.
+    ///
+    /// - Shapes: `base` the matrix's first panel; `leaves` the columns of a power of two of leaves; activations as in `integerLeaf`,
+    ///   from block 0 on; `scratch` 16 floats.
+    public func integerToken(
+        _ base: UnsafeRawPointer, panelBytes: Int, skippedBlocks: Int, rows: Int, type: WeightType, panels: Range<Int>,
+        quants: UnsafeRawPointer, scales: UnsafePointer<Float>, sums: UnsafePointer<Int32>,
+        halfSums: UnsafePointer<Int32>, scaledSums: UnsafePointer<Float>, stride: Int,
+        leaves: UnsafeBufferPointer<Range<Int>>, into y: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?,
+        scratch: UnsafeMutablePointer<Float>
+    ) {
+        let token = TokenProduct(
+            base: base, panelBytes: panelBytes, skippedBlocks: skippedBlocks, rows: rows, leaves: leaves,
+            activations: BlockRun(
+                quants: quants, scales: scales, sums: sums, halfSums: halfSums, scaledSums: scaledSums, stride: stride),
+            output: y, bias: bias, scratch: scratch)
+        switch type {
+        case .q4: IntegerLeaf<4, 0>.write(token, panels)
+        case .q4m: IntegerLeaf<4, 1>.write(token, panels)
+        case .q4k: IntegerLeaf<4, 2>.write(token, panels)
+        case .q5: IntegerLeaf<5, 0>.write(token, panels)
+        case .q5m: IntegerLeaf<5, 1>.write(token, panels)
+        case .q5k: IntegerLeaf<5, 2>.write(token, panels)
+        case .q6k: IntegerLeaf<6, 3>.write(token, panels)
+        default: IntegerLeaf<8, 0>.write(token, panels)
+        }
     }
 
     /// One type of weights, as `PackedRun` has them.
     private enum IntegerLeaf<let B: Int, let K: Int> {
-        @inline(__always)
-        static func add(
-            _ run: PackedRun<B, K>, _ a: BlockRun, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
-        ) {
-            if tokens == 1 { vector(run, a, blocks, y) } else { matrix(run, a, blocks, tokens, y) }
-        }
-
         /// One token: the sums stay in a register, and memory sets the pace.
         @inline(never)
-        private static func vector(
-            _ first: PackedRun<B, K>, _ a: BlockRun, _ blocks: Int, _ y: UnsafeMutablePointer<Float>
-        ) {
-            var sum = SIMD16<Float>.zero
-            var run = first
-            var q = a.quants
-            var i = 0
-            for _ in 0..<blocks {
-                // Left alone, processors fetch one stream at about half of what memory gives.
-                for at in Swift.stride(from: 0, to: PackedRun<B, K>.blockBytes + PackedRun<B, K>.factorBytes, by: 64) {
-                    clinux_prefetch(run.block + (4096 &+ at))
+        static func write(_ token: TokenProduct, _ panels: Range<Int>) {
+            token.write(panels: panels) { (first: PackedRun<B, K>, a, blocks) in
+                var sum = SIMD16<Float>.zero
+                var run = first
+                var q = a.quants
+                var i = 0
+                for _ in 0..<blocks {
+                    sum = added(sum, unpacked(run.block), Scales(run), q, a, i)
+                    run.advance()
+                    q += 32 &* a.stride
+                    i &+= a.stride
                 }
-                sum = added(sum, unpacked(run.block), Scales(run), q, a, i)
-                run.advance()
-                q += 32 &* a.stride
-                i &+= a.stride
+                return Sixteen(sum)
             }
-            UnsafeMutableRawPointer(y).storeBytes(of: sum, as: SIMD16<Float>.self)
         }
 
         /// Several tokens: a block's unpacked weights stay in eight registers while they pass, the sums in the L1 cache.
         @inline(never)
-        private static func matrix(
+        static func matrix(
             _ first: PackedRun<B, K>, _ a: BlockRun, _ blocks: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>
         ) {
             y.update(repeating: 0, count: 16 &* tokens)

@@ -15,7 +15,7 @@
         static func tileColumns(rows: Int) -> Int { 4 }
 
         @inline(__always)
-        private init(_ all: SIMD16<Float>) { self.all = all }
+        init(_ all: SIMD16<Float>) { self.all = all }
 
         @inline(__always)
         init(repeating x: Float) { self.init(SIMD16(repeating: x)) }

@@ -13,12 +13,18 @@ struct PackedRun<let B: Int, let K: Int> {
     /// Blocks that are left of the superblock.
     private var left: Int
 
-    /// From a block on; the others where there are superblocks.
+    /// From block `index` of a panel on; blocks that are skipped count.
     @inline(__always)
-    init(block: UnsafeRawPointer, factors: UnsafeRawPointer, left: Int) {
-        self.block = block
-        self.factors = factors
-        self.left = left
+    init(panel: UnsafeRawPointer, index: Int) {
+        guard K >= 2 else {
+            block = panel + index &* Self.blockBytes
+            factors = panel
+            left = 8
+            return
+        }
+        factors = panel + index / 8 &* (Self.factorBytes &+ 8 &* Self.blockBytes)
+        block = factors + (Self.factorBytes &+ index % 8 &* Self.blockBytes)
+        left = 8 &- index % 8
     }
 
     /// Bytes of a block's quants.

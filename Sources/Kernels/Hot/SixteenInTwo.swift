@@ -18,7 +18,7 @@
         static func tileColumns(rows: Int) -> Int { rows <= 3 ? 2 : 1 }
 
         @inline(__always)
-        private init(_ low: SIMD8<Float>, _ high: SIMD8<Float>) {
+        init(_ low: SIMD8<Float>, _ high: SIMD8<Float>) {
             self.low = low
             self.high = high
         }

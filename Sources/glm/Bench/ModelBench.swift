@@ -123,6 +123,8 @@ struct ModelBench: AsyncParsableCommand {
         let filled = fill.resolved(depth: depth)
         var prefills: [Double] = []
         var decodes: [Double] = []
+        var reads: [Double] = []
+        var shares: [Double] = []
         for _ in 0..<repeats {
             let ids = (0..<jobs).map { _ in generator.nextSequence() }
             var position = 0
@@ -159,12 +161,17 @@ struct ModelBench: AsyncParsableCommand {
             if decode > 0 {
                 let time = try ContinuousClock().measure { for _ in 0..<decode { try feed(1) } }
                 decodes.append(Double(jobs * decode) / seconds(time))
+                // As many plain reads, at once: shared machines give more or less from one minute to the next.
+                let reading = ContinuousClock().measure { for _ in 0..<decode { _ = generator.stage.readWeights() } }
+                reads.append(Double(decode * generator.stage.weightBytes) / seconds(reading) / 1e9)
+                shares.append(reading / time)
             }
             try generator.release(ids)
         }
         return Row(
             depth: depth, filled: depth == 0 ? "nothing" : filled.rawValue, prefillTokensPerSecond: median(prefills),
-            decodeTokensPerSecond: median(decodes))
+            decodeTokensPerSecond: median(decodes), readGigabytesPerSecond: median(reads),
+            decodeReadShare: median(shares))
     }
 
     /// On a cluster one job's own timings count, prefill to the first token, decode from there; of several jobs, which take
@@ -252,6 +259,10 @@ struct ModelBench: AsyncParsableCommand {
         var filled: String
         var prefillTokensPerSecond: Double?
         var decodeTokensPerSecond: Double?
+        /// What plain reads of the weights got, in turn with the answers.
+        var readGigabytesPerSecond: Double?
+        /// The time of so many plain reads by that of as many steps of answers.
+        var decodeReadShare: Double?
     }
 
     private struct Report: Encodable {
@@ -278,10 +289,18 @@ struct ModelBench: AsyncParsableCommand {
             var page = "layout \(layout), \(threads) threads a process, KV cache \(kvType)"
             page += jobs == 1 ? "\n" : ", \(jobs) jobs together\n"
             page += Terminal.table(
-                ["DEPTH", "FILLED", "PREFILL \(prefill) T/S", "DECODE \(decode) T/S"],
+                ["DEPTH", "FILLED", "PREFILL \(prefill) T/S", "DECODE \(decode) T/S", "WEIGHTS READ GB/S", "OF READS"],
                 rows.map { row in
-                    ["\(row.depth)", row.filled, rate(row.prefillTokensPerSecond), rate(row.decodeTokensPerSecond)]
-                }, right: [0, 2, 3])
+                    [
+                        "\(row.depth)", row.filled, rate(row.prefillTokensPerSecond), rate(row.decodeTokensPerSecond),
+                        rate(row.readGigabytesPerSecond),
+                        row.decodeReadShare.map { "\(Int(($0 * 100).rounded()))%" } ?? "-",
+                    ]
+                }, right: [0, 2, 3, 4, 5])
+            if rows.contains(where: { $0.decodeReadShare != nil }) {
+                page +=
+                    "of reads: the time to read all weights, and do nothing else, by the time of a step that answers.\n"
+            }
             if rows.contains(where: { $0.filled == Fill.synthetic.rawValue }) {
                 page += "synthetic: the pages before what is timed hold made-up keys and values; nothing was read.\n"
             }
