@@ -282,13 +282,24 @@ public final class CoordinatorLink: ClusterService {
 
     private func ask(_ message: (UInt64) -> Message) async throws -> Message {
         try await withCheckedThrowingContinuation { continuation in
-            client.send(message(desk.add(.answer(continuation))).encode())
+            send(desk.add(.answer(continuation)), message)
         }
     }
 
     private func listen(_ listener: @escaping JobListener, _ message: (UInt64) -> Message) async throws -> JobID {
         try await withCheckedThrowingContinuation { continuation in
-            client.send(message(desk.add(.job(continuation, listener))).encode())
+            send(desk.add(.job(continuation, listener)), message)
+        }
+    }
+
+    /// Sends a question, or fails it at once: the coordinator cannot answer what it cannot read.
+    private func send(_ number: UInt64, _ message: (UInt64) -> Message) {
+        let frames = message(number).encode()
+        do {
+            _ = try Message.decode(frames)
+            client.send(frames)
+        } catch {
+            desk.fail(number, .invalid("the coordinator cannot be asked this: \(error)"))
         }
     }
 }

@@ -90,5 +90,7 @@ struct Fields {
 
 extension JSONValue {
     /// The number, when it is a whole one. JSON has one kind of number: 5.0 is 5.
-    var whole: Int? { integer ?? double.flatMap { Int(exactly: $0) } }
+    ///
+    /// Beyond 2^53 a number with a point stands for several whole ones, and one without did not fit an Int.
+    var whole: Int? { integer ?? double.flatMap { abs($0) <= 0x1p53 ? Int(exactly: $0) : nil } }
 }

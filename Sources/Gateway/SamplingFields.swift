@@ -17,11 +17,11 @@ enum SamplingFields {
         }
         let seed = try fields.int("seed").map { UInt64(bitPattern: Int64($0)) }
         let sampling = SamplingOptions(
-            temperature: Float(try fields.number("temperature", in: 0...2) ?? 1), topP: Float(topP),
+            temperature: Float(try fields.number("temperature", in: 0...2) ?? 1), topP: positive(topP),
             // -1 is how other servers spell "all".
             topK: max(try fields.int("top_k", in: -1...Int(Int32.max)) ?? 0, 0),
             seed: seed ?? UInt64.random(in: 0...UInt64.max), logprobs: logprobs,
-            minP: Float(try fields.number("min_p", in: 0...1) ?? 0), repetitionPenalty: Float(penalty),
+            minP: Float(try fields.number("min_p", in: 0...1) ?? 0), repetitionPenalty: positive(penalty),
             presencePenalty: Float(try fields.number("presence_penalty", in: -2...2) ?? 0),
             frequencyPenalty: Float(try fields.number("frequency_penalty", in: -2...2) ?? 0),
             logitBias: try logitBias(fields, model))
@@ -36,6 +36,9 @@ enum SamplingFields {
             stopTokenIDs: try stopTokens(fields, model), minTokens: minTokens,
             speculates: try fields.bool("speculate") ?? true, priority: try priority(fields))
     }
+
+    /// A number above 0 that is no 0 as a float either.
+    private static func positive(_ number: Double) -> Float { max(Float(number), .leastNormalMagnitude) }
 
     /// How many answers are wanted to each prompt.
     ///

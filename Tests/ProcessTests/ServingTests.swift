@@ -33,7 +33,7 @@ struct ServingTests {
         try await cluster.stop()
     }
 
-    @Test("2b: a name that no message may hold is answered at once, and serving goes on")
+    @Test("2b: what no message may hold is answered at once, and serving goes on")
     func impossibleNames() async throws {
         let cluster = try await TestCluster.up(["--workers", "1"])
         let long = String(repeating: "a", count: 2000)
@@ -44,6 +44,10 @@ struct ServingTests {
             let reply = try HTTP.ask(method, cluster.url, path)
             #expect(reply.status == 404 && reply.body.contains("too long for a name"), "\(method) \(path) \(reply)")
         }
+        // Too small for a float: not a zero for that.
+        let fields = #""max_tokens":1,"temperature":1,"top_p":5e-324,"repetition_penalty":5e-324"#
+        let reply = try HTTP.ask("POST", cluster.url, "/v1/completions", body: #"{"prompt":"a",\#(fields)}"#)
+        #expect(reply.status == 200, "\(reply)")
         let drained = try HTTP.ask("POST", cluster.url, "/v1/cluster/drain", body: #"{"worker":"two\nlines"}"#)
         #expect(drained.status == 404, "\(drained)")
         #expect(try await cluster.recall() == "719")

@@ -71,9 +71,9 @@ extension Document {
         ], required: ["role", "content"])
 
     private static let calledFunction = Schema.object(
-        ["name": name, "arguments": Schema.any], required: ["name"])
+        ["name": Schema.string, "arguments": Schema.any], required: ["name"])
     private static let toolCall = Schema.object(
-        ["id": Schema.string, "type": Schema.word("function"), "function": calledFunction], required: ["function"])
+        ["id": Schema.string, "type": Schema.any, "function": calledFunction], required: ["function"])
     private static let assistantMessage = Schema.object(
         [
             "role": Schema.word("assistant"), "content": content, "name": Schema.string,
