@@ -3,7 +3,7 @@ import Glibc
 import KVCache
 import Threads
 
-/// Packed matrices as files, one each: what one start packs, the next one maps, and workers of one host share its memory.
+/// Packed matrices as files, one each: what one start packs, the next one reads.
 ///
 /// A file is named by all that its bytes follow from (model, tensor, rows, columns, type, version) and is written behind, so the folder may be
 /// deleted at any time. Its head, little-endian: magic, bytes of the matrix, XXH3 of the sums that follow, XXH3 of each 8 MiB; then
@@ -45,15 +45,18 @@ public struct PackedCache: Sendable {
 
     private static func pieces(_ byteCount: Int) -> Int { (byteCount + pieceBytes - 1) / pieceBytes }
 
-    /// XXH3 of each piece of a matrix; the team shares the work.
-    private static func sums(_ bytes: UnsafeRawBufferPointer, team: Team?) -> [UInt64] {
+    /// XXH3 of each piece of a matrix, once `load` has brought it; the team shares the work.
+    private static func sums(
+        _ bytes: UnsafeRawBufferPointer, team: Team?, load: (Range<Int>) -> Void = { _ in }
+    ) -> [UInt64] {
         var sums = [UInt64](repeating: 0, count: pieces(bytes.count))
         sums.withUnsafeMutableBufferPointer { sums in
             let out = Sums(sums)
             func add(_ pieces: Range<Int>) {
                 for piece in pieces {
-                    let end = min((piece + 1) * pieceBytes, bytes.count)
-                    out.set(piece, Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[piece * pieceBytes..<end])))
+                    let own = piece * pieceBytes..<min((piece + 1) * pieceBytes, bytes.count)
+                    load(own)
+                    out.set(piece, Checksum.xxh3(UnsafeRawBufferPointer(rebasing: bytes[own])))
                 }
             }
             let count = sums.count
@@ -78,19 +81,28 @@ public struct PackedCache: Sendable {
 
     private static func bytes(of number: UInt64) -> [UInt8] { withUnsafeBytes(of: number.littleEndian) { Array($0) } }
 
-    /// The matrix at `path`, mapped, when it is whole.
+    /// The matrix at `path`, when it is whole.
+    ///
+    /// It is read and not mapped: a mapped file has small pages, from which a token's walk over all weights is a tenth slower.
     func find(_ path: String, byteCount: Int, team: Team) -> MemoryRegion? {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return nil }
         defer { close(file) }
         let headBytes = Self.headBytes(byteCount)
         var status = stat()
-        guard fstat(file, &status) == 0, Int(status.st_size) == headBytes + byteCount,
-            let region = MemoryRegion(mapping: file, offset: headBytes, byteCount: byteCount)
-        else { return nil }
         var head = [UInt8](repeating: 0, count: headBytes)
-        guard pread(file, &head, headBytes, 0) == headBytes else { return nil }
-        let sums = Self.sums(UnsafeRawBufferPointer(start: region.base, count: byteCount), team: team)
+        guard fstat(file, &status) == 0, Int(status.st_size) == headBytes + byteCount,
+            pread(file, &head, headBytes, 0) == headBytes, let region = try? MemoryRegion(byteCount: byteCount)
+        else { return nil }
+        // What cannot be read stays zero, and has another sum.
+        let sums = Self.sums(UnsafeRawBufferPointer(start: region.base, count: byteCount), team: team) { piece in
+            var at = piece.lowerBound
+            while at < piece.upperBound {
+                let count = pread(file, region.base + at, piece.upperBound - at, off_t(headBytes + at))
+                guard count > 0 || (count < 0 && errno == EINTR) else { return }
+                at += max(count, 0)
+            }
+        }
         guard head == Self.head(byteCount: byteCount, sums: sums) else { return nil }
         // The time of use, by which the folder is kept small.
         _ = futimens(file, nil)

@@ -38,7 +38,7 @@ struct SliceWeights: Sendable {
     /// Every packed matrix.
     var matrices: [PackedMatrix] { layers.flatMap(\.matrices) + (output.map { [$0] } ?? []) }
 
-    /// Reads and packs a slice, or maps what `cache` has of it. `progress` hears shares of the whole, from 0 to 1.
+    /// Reads and packs a slice, or takes what `cache` has of it. `progress` hears shares of the whole, from 0 to 1.
     init(
         _ description: ModelDescription, slice: Slice, shares: Shares, source: any TensorSource, type: WeightType?,
         cache: PackedCache?, team: Team, progress: (Double) -> Void

@@ -55,14 +55,5 @@ public final class MemoryRegion: @unchecked Sendable {
         }
     }
 
-    /// `byteCount` bytes of an open file from `offset` on, which nobody writes to: what the system has in memory is shared by all who map it.
-    public init?(mapping file: Int32, offset: Int, byteCount: Int) {
-        guard byteCount > 0, let found = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, file, offset),
-            found != MAP_FAILED
-        else { return nil }
-        base = found
-        self.byteCount = byteCount
-    }
-
     deinit { munmap(base, byteCount) }
 }
