@@ -60,14 +60,14 @@ public enum KVType: UInt8, Sendable, CaseIterable {
         self = found
     }
 
-    /// Bytes of one key or one value of `headDim` (even) numbers; the last block of a head may be short.
+    /// Bytes of one key or one value of `headDim` (even) numbers; blocks are whole.
     public func byteCount(headDim: Int) -> Int {
-        let scales = (headDim + 31) / 32 * 2
+        let blocks = (headDim + 31) / 32
         return switch self {
         case .f32: headDim * 4
         case .f16: headDim * 2
-        case .q8: headDim + scales
-        case .q4: headDim / 2 + scales
+        case .q8: blocks * 34
+        case .q4: blocks * 18
         }
     }
 

@@ -5,10 +5,11 @@ public import Core
 public enum PageHash {
     /// Where the chains of one model, KV type and attention begin; `digest` is the model's.
     ///
-    /// Sparse attention makes other K and V, so its pages are nobody else's. Its number goes up when it chooses in another way.
+    /// Sparse attention makes other K and V, so its pages are nobody else's. Its number goes up when it chooses in another way, the
+    /// first one when pages or what is made of them change.
     public static func root(digest: String, type: KVType, attention: AttentionMode = .exact) -> PageKey {
         let mode = attention == .sparse ? "sparse 1 " : ""
-        return key(Array("glm-cluster kv 1 \(mode)\(type.name) \(digest)".utf8))
+        return key(Array("glm-cluster kv 2 \(mode)\(type.name) \(digest)".utf8))
     }
 
     /// The key of a page with these tokens behind the page, or the beginning, of key `parent`.

@@ -4,7 +4,8 @@ import KernelsV4
 /// Exact attention of some rows over the pages of one KV head, for an aligned run of slots.
 ///
 /// The order is fixed, whatever the rows, the calls and the runs:
-/// - a score is one FMA a dimension, in order from +0, of q (times 1 / sqrt(headDim) beforehand) and k;
+/// - a score is one FMA a dimension, in order from +0, of q (times 1 / sqrt(headDim) beforehand) and k; with keys in blocks q is rounded
+///   to int8 blocks too (`Activations`), and a score is one FMA a block, of the exact dot product and the product of both scales;
 /// - a page is one step of the online softmax: m' = max(m, its maximum), f = e^(m - m'), l = fma(l, f, sum of e^(s - m') in
 ///   sixteen lanes), o = o f and then one FMA a key, in order, and at last + 0;
 /// - a slot takes its pages in order; slots are merged in the balanced tree over 64.
@@ -17,7 +18,7 @@ import KernelsV4
 /// - Needs: `headDim % 8 == 0`; `slots` aligned, its length a power of two; `scratch` of
 ///   `attentionScratchBytes(rowCount:headDim:)`, `state` of as many rows; nothing overlaps.
 /// - Parameter choice: Leaves pages out: rows do not see the keys of a page that their token did not choose. All pages unless given.
-/// - Cost: 4 headDim operations a row and key; a page of q8 or q4, and beyond 24 rows one of f16, is widened once for all.
+/// - Cost: 4 headDim operations a row and key; values of q8 or q4, and beyond 24 rows pages of f16, are widened once for all.
 public func attend(
     queries: UnsafePointer<UnsafePointer<Float>>, visible: UnsafePointer<Int>, rowCount: Int,
     keyPages: UnsafePointer<UnsafeRawPointer>, valuePages: UnsafePointer<UnsafeRawPointer>, headDim: Int,

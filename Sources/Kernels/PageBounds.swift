@@ -20,7 +20,11 @@ extension KeyValuePage {
         if type != .f32 {
             let wide = UnsafeMutableRawPointer(bitPattern: (UInt(bitPattern: scratch) &+ 63) & ~63)
             guard let wide = wide?.assumingMemoryBound(to: Float.self) else { return }
-            widenKeys(page, headDim: headDim, type: type, into: wide)
+            if type == .f16 {
+                widenKeys(page, headDim: headDim, into: wide)
+            } else {
+                readKeys(page, headDim: headDim, type: type, into: wide)
+            }
             keys = UnsafeRawPointer(wide)
         }
         let most = bounds.assumingMemoryBound(to: Float16.self)

@@ -69,9 +69,6 @@ public struct PanelMatrix: @unchecked Sendable {  // read only
     }
 }
 
-/// Blocks of 32 that `columns` columns take.
-func blockCount(_ columns: Int) -> Int { (columns + 31) / 32 }
-
 extension WeightType {
     /// Bytes of 16 rows by 32 columns, scales included.
     var panelBlockBytes: Int {

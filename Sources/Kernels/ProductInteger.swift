@@ -29,7 +29,7 @@
         }
         @inline(__always) func add<let B: Int, let K: Int>(_ type: PackedRun<B, K>.Type) {
             type.init(panel: base, index: index)
-                .tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, scratch)
+                .tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, stride: 16, scratch)
         }
         switch w.type {
         case .q4: add(PackedRun<4, 0>.self)
@@ -71,18 +71,6 @@
         case .q5k: PackedRun<5, 2>.write(product, panels)
         case .q6k: PackedRun<6, 3>.write(product, panels)
         default: PackedRun<8, 0>.write(product, panels)
-        }
-    }
-
-    extension BlockRun {
-        /// A token's blocks, and those of the tokens beside it.
-        fileprivate init(_ x: Activations, token: Int) {
-            guard let quants = x.quants, let scales = x.scales, let sums = x.sums, let halfSums = x.halfSums,
-                let scaledSums = x.scaledSums
-            else { preconditionFailure("integer weights meet int8 activations") }
-            self.init(
-                quants: UnsafeRawPointer(quants + token * 32), scales: scales + token, sums: sums + token,
-                halfSums: halfSums + token, scaledSums: scaledSums + token, stride: x.tokens)
         }
     }
 

@@ -12,7 +12,7 @@ import Core
     func integerLeaf(
         _ w: PanelMatrix, panel: Int, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
         into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
-    ) { plainIntegerLeaf(w, panel: panel, x, tokens: tokens, blocks: blocks, into: y) }
+    ) { plainIntegerLeaf(w, panel: panel, x, tokens: tokens, blocks: blocks, into: y, stride: 16) }
 
     func floatLeaf(
         _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, columns: Range<Int>,
@@ -20,10 +20,10 @@ import Core
     ) { plainFloatLeaf(w, panels: panels, x, tokens: tokens, columns: columns, into: y) }
 #endif
 
-/// y[token][16] <- the sum over `blocks` of one panel.
+/// y[token][16] <- the sum over `blocks` of one panel, `stride` floats from token to token.
 func plainIntegerLeaf(
     _ w: PanelMatrix, panel: Int, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
-    into y: UnsafeMutablePointer<Float>
+    into y: UnsafeMutablePointer<Float>, stride: Int
 ) {
     guard let quants = x.quants, let scales = x.scales, let scaledSums = x.scaledSums else {
         preconditionFailure("integer weights meet int8 activations")
@@ -43,7 +43,7 @@ func plainIntegerLeaf(
                 sum.addProduct(Float(dots.0 &* parts.0 &+ dots.1 &* parts.1), block.scale * scales[i])
                 if let minimum = block.minimum { sum.addProduct(minimum, scaledSums[i]) }
             }
-            y[t * 16 + row] = sum
+            y[t * stride + row] = sum
         }
     }
 }

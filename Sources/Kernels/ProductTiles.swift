@@ -17,26 +17,26 @@
     private let minimaAt = 1088
 
     extension PackedRun {
-        /// y[token][16] <- some blocks of one panel times `tokens` tokens.
+        /// y[token][16] <- some blocks of one panel times `tokens` tokens, `stride` floats from token to token.
         @inline(never)
         func tiles(
-            _ a: BlockRun, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>,
+            _ a: BlockRun, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>, stride: Int,
             _ scratch: UnsafeMutableRawPointer
         ) {
-            y.update(repeating: 0, count: tokens &* 16)
+            for t in 0..<tokens { Sixteen(repeating: 0).write(y + t &* stride) }
             var run = self
             for b in 0..<blocks {
                 run.unpack(into: scratch)
                 let i = b &* a.stride
                 var t = 0
                 while t &+ 4 <= tokens {
-                    Tile<4, B, K>.add(scratch, a, i &+ t, y + t &* 16)
+                    Tile<4, B, K>.add(scratch, a, i &+ t, y + t &* stride, stride)
                     t &+= 4
                 }
                 switch tokens &- t {
-                case 3: Tile<3, B, K>.add(scratch, a, i &+ t, y + t &* 16)
-                case 2: Tile<2, B, K>.add(scratch, a, i &+ t, y + t &* 16)
-                case 1: Tile<1, B, K>.add(scratch, a, i &+ t, y + t &* 16)
+                case 3: Tile<3, B, K>.add(scratch, a, i &+ t, y + t &* stride, stride)
+                case 2: Tile<2, B, K>.add(scratch, a, i &+ t, y + t &* stride, stride)
+                case 1: Tile<1, B, K>.add(scratch, a, i &+ t, y + t &* stride, stride)
                 default: break
                 }
                 run.advance()
@@ -87,23 +87,24 @@
 
     /// `N` tokens by 16 rows of one unpacked block; `i` is the first token's cell in `a`.
     private enum Tile<let N: Int, let B: Int, let K: Int> {
-        /// Adds a block to `y` [token][16].
+        /// Adds a block to `y` [token][16], `stride` floats from token to token.
         @inline(__always)
         static func add(
-            _ unpacked: UnsafeMutableRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>
+            _ unpacked: UnsafeMutableRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>,
+            _ stride: Int
         ) {
             let u = UnsafeRawPointer(unpacked)
             switch B {
-            case 4: addNibbles(u, a, i, y)
-            case 5: addFiveBits(u, a, i, y)
-            case 6: addSixBits(u, a, i, y)
-            default: addBytes(u, a, i, y)
+            case 4: addNibbles(u, a, i, y, stride)
+            case 5: addFiveBits(u, a, i, y, stride)
+            case 6: addSixBits(u, a, i, y, stride)
+            default: addBytes(u, a, i, y, stride)
             }
         }
 
         @inline(__always)
         private static func addNibbles(
-            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>
+            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>, _ stride: Int
         ) {
             let q = a.quants + i &* 32
             var low = InlineArray<N, ByteLanes>(repeating: .zero)
@@ -117,12 +118,12 @@
                     high[t] = add16(high[t], bytePairs(w1, x))
                 }
             }
-            for t in 0..<N { finish(widenedPairs(low[t]), widenedPairs(high[t]), u, a, i &+ t, y + 16 &* t) }
+            for t in 0..<N { finish(widenedPairs(low[t]), widenedPairs(high[t]), u, a, i &+ t, y + stride &* t) }
         }
 
         @inline(__always)
         private static func addFiveBits(
-            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>
+            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>, _ stride: Int
         ) {
             let q = a.quants + i &* 32
             var lowSums = InlineArray<N, ByteLanes>(repeating: .zero)
@@ -144,12 +145,12 @@
                     highSums[t] = add32(highSums[t], widenedPairs(high[t]))
                 }
             }
-            for t in 0..<N { finish(lowSums[t], highSums[t], u, a, i &+ t, y + 16 &* t) }
+            for t in 0..<N { finish(lowSums[t], highSums[t], u, a, i &+ t, y + stride &* t) }
         }
 
         @inline(__always)
         private static func addSixBits(
-            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>
+            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>, _ stride: Int
         ) {
             let q = a.quants + i &* 32
             var low = InlineArray<N, ByteLanes>(repeating: .zero)
@@ -173,12 +174,12 @@
                         high[t], scaledPairs(add16(bytePairs(w1, x), bytePairs(v1, z)), bytes(u, scales &+ 32)))
                 }
             }
-            for t in 0..<N { finish(low[t], high[t], u, a, i &+ t, y + 16 &* t) }
+            for t in 0..<N { finish(low[t], high[t], u, a, i &+ t, y + stride &* t) }
         }
 
         @inline(__always)
         private static func addBytes(
-            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>
+            _ u: UnsafeRawPointer, _ a: BlockRun, _ i: Int, _ y: UnsafeMutablePointer<Float>, _ stride: Int
         ) {
             let q = a.quants + i &* 32
             var low = InlineArray<N, ByteLanes>(repeating: bytes(u, minimaAt))
@@ -194,7 +195,7 @@
                     high[t] = add32(high[t], widenedPairs(bytePairs(w1, x ^ m1)))
                 }
             }
-            for t in 0..<N { finish(low[t], high[t], u, a, i &+ t, y + 16 &* t) }
+            for t in 0..<N { finish(low[t], high[t], u, a, i &+ t, y + stride &* t) }
         }
 
         /// Int32 dot products of one token into the f32 sums of 16 rows; what was added to small quants is taken off first.

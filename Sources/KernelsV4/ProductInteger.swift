@@ -22,7 +22,7 @@
         let a = BlockRun(
             quants: quants, scales: scales, sums: sums, halfSums: halfSums, scaledSums: scaledSums, stride: stride)
         @inline(__always) func add<let B: Int, let K: Int>(_ leaf: IntegerLeaf<B, K>.Type) {
-            leaf.matrix(PackedRun(panel: panel, index: index), a, blocks, tokens, y)
+            leaf.matrix(PackedRun(panel: panel, index: index), a, blocks, tokens, y, stride: 16)
         }
         switch type {
         case .q4: add(IntegerLeaf<4, 0>.self)
@@ -65,7 +65,7 @@
     }
 
     /// One type of weights, as `PackedRun` has them.
-    private enum IntegerLeaf<let B: Int, let K: Int> {
+    enum IntegerLeaf<let B: Int, let K: Int> {
         /// One token: the sums stay in a register, and memory sets the pace.
         @inline(never)
         static func write(_ token: TokenProduct, _ panels: Range<Int>) {
@@ -84,12 +84,14 @@
             }
         }
 
-        /// Several tokens: a block's unpacked weights stay in eight registers while they pass, the sums in the L1 cache.
+        /// Several tokens: a block's unpacked weights stay in eight registers while they pass, the sums in the L1 cache, `stride`
+        /// floats from token to token.
         @inline(never)
         static func matrix(
-            _ first: PackedRun<B, K>, _ a: BlockRun, _ blocks: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>
+            _ first: PackedRun<B, K>, _ a: BlockRun, _ blocks: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>,
+            stride: Int
         ) {
-            y.update(repeating: 0, count: 16 &* tokens)
+            for t in 0..<tokens { Sixteen(repeating: 0).write(y + t &* stride) }
             var run = first
             for b in 0..<blocks {
                 let unpacked = unpacked(run.block)
@@ -98,7 +100,7 @@
                 for t in 0..<tokens {
                     // The next block's activations lie elsewhere, two tokens a line.
                     if t & 1 == 0 { clinux_prefetch(a.quants + 32 &* (first &+ t &+ a.stride)) }
-                    let cell = UnsafeMutableRawPointer(y + 16 &* t)
+                    let cell = UnsafeMutableRawPointer(y + t &* stride)
                     let sum = added(
                         cell.loadUnaligned(as: SIMD16<Float>.self), unpacked, scales,
                         a.quants + 32 &* (first &+ t), a, first &+ t)

@@ -42,14 +42,6 @@
             self.init(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(p.loadUnaligned(as: SIMD2<Int64>.self))))
         }
 
-        /// The low halves of sixteen bytes, minus eight.
-        @inline(__always)
-        init(lowNibbles p: UnsafeRawPointer) { self.init(nibbles: Self.bytes(p) & 15) }
-
-        /// The high halves of sixteen bytes, minus eight.
-        @inline(__always)
-        init(highNibbles p: UnsafeRawPointer) { self.init(nibbles: Self.bytes(p) &>> 4) }
-
         /// The halves of eight bytes in order, low before high, minus eight.
         @inline(__always)
         init(nibbles p: UnsafeRawPointer) {
@@ -75,11 +67,6 @@
 
         @inline(__always)
         private static var lowHalves: SIMD2<Int64> { SIMD2(repeating: 0x0f0f_0f0f_0f0f_0f0f) }
-
-        @inline(__always)
-        private static func bytes(_ p: UnsafeRawPointer) -> SIMD16<Int32> {
-            unsafeBitCast(_mm512_cvtepu8_epi32(p.loadUnaligned(as: SIMD2<Int64>.self)), to: SIMD16<Int32>.self)
-        }
 
         @inline(__always)
         private init(nibbles x: SIMD16<Int32>) {

@@ -64,8 +64,25 @@ final class Pages {
     func key(_ token: Int, _ d: Int) -> Float {
         let (page, token) = (keys[token / 64], token % 64)
         if type == .f32 || type == .f16 { return number(page, d * 64 + token) }
-        let row = type == .q8 ? d : d / 2
-        return blockNumber(page, quant: row * 64 + token, scale: d / 32 * 64 + token, isHigh: d % 2 == 1)
+        return keyScale(page, token, d / 32) * Float(keyQuant(page, token, d))
+    }
+
+    /// The integer of a key in a page of blocks; dimensions past the head's last are zeros.
+    func keyQuant(_ page: UnsafeRawPointer, _ token: Int, _ d: Int) -> Int {
+        let block = page + keyBlock(token, d / 32)
+        let (c, key) = (d % 32, token % 16)
+        if type == .q8 { return Int(block.load(fromByteOffset: c / 4 * 64 + key * 4 + c % 4, as: Int8.self)) }
+        let byte = Int(block.load(fromByteOffset: c / 8 * 64 + key * 4 + c % 4, as: UInt8.self))
+        return (c % 8 < 4 ? byte % 16 : byte / 16) - 8
+    }
+
+    func keyScale(_ page: UnsafeRawPointer, _ token: Int, _ block: Int) -> Float {
+        let at = keyBlock(token, block) + (type == .q8 ? 512 : 256) + token % 16 * 2
+        return half(page.load(fromByteOffset: at, as: UInt16.self))
+    }
+
+    private func keyBlock(_ token: Int, _ block: Int) -> Int {
+        (token / 16 * ((headDim + 31) / 32) + block) * (type == .q8 ? 544 : 288)
     }
 
     func value(_ token: Int, _ d: Int) -> Float {
@@ -79,17 +96,6 @@ final class Pages {
     /// Every byte of the pages.
     var bytes: [UInt8] {
         [UInt8](UnsafeRawBufferPointer(start: memory, count: 2 * keys.count * pageBytes))
-    }
-
-    /// Pages of f32 that hold what the first `tokens` of these are read as.
-    func widened(tokens: Int) -> Pages {
-        var draws = Draws(0)
-        let wide = Pages(tokens: tokens, headDim: headDim, type: .f32, draws: &draws, filled: false)
-        for token in 0..<tokens {
-            wide.store(
-                key: (0..<headDim).map { key(token, $0) }, value: (0..<headDim).map { value(token, $0) }, at: token)
-        }
-        return wide
     }
 
     private func number(_ page: UnsafeRawPointer, _ index: Int) -> Float {
@@ -165,12 +171,13 @@ struct Partial: Equatable {
         let headDim = q.count
         let scale = 1 / Float(headDim).squareRoot()
         let tokens = page * 64...min(visible, page * 64 + 63)
-        var scores: [Float] = []
-        for token in tokens {
-            var s: Float = 0
-            for d in 0..<headDim { s = s.addingProduct(q[d] * scale, pages.key(token, d)) }
-            scores.append(s)
-        }
+        let scaled = q.map { $0 * scale }
+        let scores =
+            pages.type == .q8 || pages.type == .q4
+            ? blockScores(scaled, pages, tokens)
+            : tokens.map { token in
+                (0..<headDim).reduce(Float(0)) { $0.addingProduct(scaled[$1], pages.key(token, $1)) }
+            }
         let m = scores.reduce(after?.m ?? -.infinity) { max($0, $1) }
         let weights = scores.map { exponential($0 - m) }
         let factor = after.map { exponential($0.m - m) } ?? 0
@@ -179,6 +186,25 @@ struct Partial: Equatable {
             for d in 0..<headDim { o[d] = o[d].addingProduct(weight, pages.value(token, d)) }
         }
         return Partial(m: m, l: sum16(weights).addingProduct(after?.l ?? 0, factor), o: o.map { $0 + 0 })
+    }
+
+    /// Scores with keys in blocks: queries are rounded to int8, as activations are; a block is an exact sum and then one FMA.
+    private static func blockScores(_ q: [Float], _ pages: Pages, _ tokens: ClosedRange<Int>) -> [Float] {
+        let blocks = stride(from: 0, to: q.count, by: 32).map { Array(q[$0..<min($0 + 32, q.count)]) }
+        let scales = blocks.map { ($0.map(abs).max() ?? 0) / 127 }
+        let quants = zip(blocks, scales).map { block, scale in
+            block.map { scale == 0 ? 0 : Int(max(-127, min(127, ($0 / scale).rounded(.toNearestOrEven)))) }
+        }
+        return tokens.map { token in
+            let page = pages.keys[token / 64]
+            var sum: Float = 0
+            for (b, block) in quants.enumerated() {
+                var dot = 0
+                for (d, x) in block.enumerated() { dot += x * pages.keyQuant(page, token % 64, 32 * b + d) }
+                sum = sum.addingProduct(Float(dot), pages.keyScale(page, token % 64, b) * scales[b])
+            }
+            return sum
+        }
     }
 
     static func merge(_ a: Partial?, _ b: Partial?) -> Partial? {

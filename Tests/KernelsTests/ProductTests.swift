@@ -82,7 +82,8 @@ private struct Trial {
         for panel in 0..<w.panelCount {
             var cells = [Float](repeating: 0, count: 16 * x.count)
             if w.type.isInteger {
-                plainIntegerLeaf(w, panel: panel, a, tokens: 0..<x.count, blocks: 0..<a.blocks, into: &cells)
+                plainIntegerLeaf(
+                    w, panel: panel, a, tokens: 0..<x.count, blocks: 0..<a.blocks, into: &cells, stride: 16)
             } else {
                 plainFloatLeaf(
                     w, panels: panel..<panel + 1, a, tokens: 0..<x.count, columns: 0..<columns, into: &cells)

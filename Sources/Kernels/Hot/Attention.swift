@@ -27,18 +27,25 @@ struct Attention {
     let groupCount: Int
     let keys: UnsafeMutablePointer<Float>  // [headDim, 64]
     let values: UnsafeMutablePointer<Float>  // [64, headDim]
-    let scores: UnsafeMutablePointer<Float>  // twice [6, 64]
+    let scores: UnsafeMutablePointer<Float>  // twice [6, 64], or [48, 64] of int8 queries
     let factors: UnsafeMutablePointer<Float>  // [8]
     let maxima: UnsafeMutablePointer<Float>  // [8]
     let sums: UnsafeMutablePointer<Float>  // [6, 16]
-    let packed: UnsafeMutablePointer<Float>  // a group after the other: [headDim, rows of the group]
+    let unpacked: UnsafeMutableRawPointer  // for `scoreKeys`
+    let packed: UnsafeMutablePointer<Float>  // a group after the other: [headDim, rows of the group]; or int8 blocks
     let states: UnsafeMutablePointer<Float>  // a right-hand state for each of the six levels of the tree
 
     static let keyCount = Slots.pageTokens
     static let levels = 6
+    /// Groups of rows whose scores with a page of blocks are formed together: its keys are unpacked once for them.
+    static let groupsAtOnce = 8
+    /// Bytes that an unpacked block of sixteen keys takes.
+    static let unpackedBytes = 1152
 
     static func floatCount(rowCount: Int, headDim: Int) -> Int {
-        2 * keyCount * headDim + 12 * keyCount + 16 + 6 * 16 + rowCount * headDim + levels * rowCount * (headDim + 2)
+        let queries = max(rowCount * headDim, activationBytes(tokens: rowCount, columns: headDim) / 4)
+        return 2 * keyCount * headDim + 6 * groupsAtOnce * keyCount + 16 + 6 * 16 + unpackedBytes / 4 + queries
+            + levels * rowCount * (headDim + 2)
     }
 
     init(
@@ -56,11 +63,13 @@ struct Attention {
         keys = floats
         values = keys + Self.keyCount * headDim
         scores = values + Self.keyCount * headDim
-        factors = scores + 12 * Self.keyCount
+        factors = scores + 6 * Self.groupsAtOnce * Self.keyCount
         maxima = factors + 8
         sums = maxima + 8
-        packed = sums + 6 * 16
-        states = packed + rowCount * headDim
+        unpacked = UnsafeMutableRawPointer(sums + 6 * 16)
+        packed = sums + (6 * 16 + Self.unpackedBytes / 4)
+        states =
+            floats + (Self.floatCount(rowCount: rowCount, headDim: headDim) - Self.levels * rowCount * (headDim + 2))
     }
 
     /// A call with its queries packed and its state empty; nil when no row sees a page of the slots.
@@ -102,9 +111,27 @@ struct Attention {
         return least &- start &+ 1...most &- start &+ 1
     }
 
-    /// Copies the queries, scaled, dimension by dimension, so that a tile's broadcasts are neighbours.
+    /// Whether keys are int8 or less, in blocks with a scale: then queries are too, and their products are exact in int32.
+    private var hasBlocks: Bool { type == .q8 || type == .q4 }
+
+    /// The queries as int8 blocks.
+    private var blocks: Activations { Activations(buffer: packed, tokens: rowCount, columns: headDim) }
+
+    /// Copies the queries, scaled, dimension by dimension, so that a tile's broadcasts are neighbours; or rounds them to int8 blocks.
     func pack(_ queries: UnsafePointer<UnsafePointer<Float>>) {
         let scale = 1 / Float(headDim).squareRoot()
+        if hasBlocks {
+            let blocks = blocks
+            for row in 0..<rowCount {
+                let q = queries[row]
+                for d in 0..<headDim { keys[d] = q[d] * scale }
+                for block in 0..<blocks.blocks {
+                    let first = 32 &* block
+                    blocks.store(block: block, token: row, keys + first, count: min(32, headDim &- first))
+                }
+            }
+            return
+        }
         for group in 0..<groupCount {
             let rows = rows(ofGroup: group)
             let size = rows.count
@@ -146,20 +173,25 @@ struct Attention {
 
     /// One step of the online softmax, for all rows.
     ///
-    /// Few groups read f16 as it is: widening it once more for each costs less than writing it and reading it again. Blocks take more
-    /// work to widen, and it is done once.
+    /// Few groups read f16 as it is: widening it once more for each costs less than writing it and reading it again. Values in blocks take
+    /// more work to widen, and it is done once.
     ///
     /// - Parameter next: The page that is likely to be added after it.
     func add(page: Int, next: Int, to state: AttentionState) {
         let ahead = keyPages[next] - keyPages[page]
-        if type == .f32 {
-            AttentionGroups<0>.add(self, page: page, keys: keyPages[page], values: valuePages[page], to: state)
-        } else if type == .f16 && groupCount <= 4 {
-            AttentionGroups<1>.add(
-                self, page: page, keys: keyPages[page], values: valuePages[page], ahead: ahead, to: state)
+        let keyPage = keyPages[page]
+        let valuePage = valuePages[page]
+        if hasBlocks {
+            announce(keyPage, headDim: headDim, type: type, ahead: ahead)
+            widenValues(valuePage, headDim: headDim, type: type, ahead: ahead, into: values)
+            AttentionGroups<0>.add(self, page: page, blocks: keyPage, queries: blocks, values: values, to: state)
+        } else if type == .f32 {
+            AttentionGroups<0>.add(self, page: page, keys: keyPage, values: valuePage, to: state)
+        } else if groupCount <= 4 {
+            AttentionGroups<1>.add(self, page: page, keys: keyPage, values: valuePage, ahead: ahead, to: state)
         } else {
-            widenKeys(keyPages[page], headDim: headDim, type: type, ahead: ahead, into: keys)
-            widenValues(valuePages[page], headDim: headDim, type: type, ahead: ahead, into: values)
+            widenKeys(keyPage, headDim: headDim, into: keys)
+            widenValues(valuePage, headDim: headDim, type: type, into: values)
             AttentionGroups<0>.add(self, page: page, keys: keys, values: values, to: state)
         }
     }

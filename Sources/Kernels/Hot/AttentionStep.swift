@@ -169,6 +169,24 @@ enum AttentionGroups<let H: Int> {
         if waiting >= 0 { finish(call, waiting, start, other, values, ahead, state) }
     }
 
+    /// Adds a page whose keys are blocks: the scores of several groups are formed together.
+    static func add(
+        _ call: Attention, page: Int, blocks: UnsafeRawPointer, queries: Activations, values: UnsafeRawPointer,
+        to state: AttentionState
+    ) {
+        let start = page &* Attention.keyCount
+        for first in stride(from: 0, to: call.groupCount, by: Attention.groupsAtOnce) {
+            let groups = first..<min(first &+ Attention.groupsAtOnce, call.groupCount)
+            let rows = call.rows(ofGroup: first).lowerBound..<call.rows(ofGroup: groups.upperBound &- 1).upperBound
+            scoreKeys(
+                blocks, type: call.type, queries, rows: rows, into: call.scores, scratch: call.unpacked)
+            for group in groups where call.seen(group: group, start: start).upperBound > 0 {
+                let row = call.rows(ofGroup: group).lowerBound &- rows.lowerBound
+                finish(call, group, start, call.scores + row &* Attention.keyCount, values, 0, state)
+            }
+        }
+    }
+
     @inline(__always)
     private static func score(
         _ call: Attention, _ group: Int, _ keys: UnsafeRawPointer, _ ahead: Int,

@@ -1,4 +1,4 @@
-/// Activations in int8 blocks, from some block and token on: see `QuantizeActivations` for what they hold.
+/// Activations in int8 blocks, from some block and token on: see `Activations` for what they hold.
 struct BlockRun {
     /// [blocks][stride][32]
     let quants: UnsafeRawPointer
@@ -17,5 +17,18 @@ struct BlockRun {
         return BlockRun(
             quants: quants + 32 &* cells, scales: scales + cells, sums: sums + cells, halfSums: halfSums + cells,
             scaledSums: scaledSums + cells, stride: stride)
+    }
+}
+
+extension BlockRun {
+    /// A token's blocks, and those of the tokens beside it.
+    @inline(__always)
+    init(_ x: Activations, token: Int) {
+        guard let quants = x.quants, let scales = x.scales, let sums = x.sums, let halfSums = x.halfSums,
+            let scaledSums = x.scaledSums
+        else { preconditionFailure("integer weights meet int8 activations") }
+        self.init(
+            quants: UnsafeRawPointer(quants + token * 32), scales: scales + token, sums: sums + token,
+            halfSums: halfSums + token, scaledSums: scaledSums + token, stride: x.tokens)
     }
 }

@@ -6,37 +6,9 @@ import Core
 // Exact for every type: a scale has 11 bits and a quant 8, so that their product needs no rounding. Whether a number is widened
 // here or elsewhere, it is the same.
 
-/// A page of keys, not f32, as f32 [headDim][64 keys]; the bytes `ahead` of them are read next.
-func widenKeys(
-    _ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int = 0, into keys: UnsafeMutablePointer<Float>
-) {
-    let tokens = Slots.pageTokens
-    announce(page, headDim: headDim, type: type, ahead: ahead)
-    guard type == .q8 || type == .q4 else { return widenHalves(page, count: tokens &* headDim, into: keys) }
-    let quantBytes = type == .q8 ? headDim : headDim / 2
-    for first in stride(from: 0, to: headDim, by: 32) {
-        let scales = page + tokens &* (quantBytes &+ first / 16)
-        let end = min(headDim, first &+ 32)
-        // Sixteen keys at a time: their scales stay in registers, and a block of f32 in the L1 cache.
-        for key in stride(from: 0, to: tokens, by: 16) {
-            let scale = Sixteen(halves: scales + 2 &* key)
-            var d = first
-            while d < end {
-                let to = keys + d &* tokens + key
-                if type == .q8 {
-                    (Sixteen(signedBytes: page + d &* tokens + key) * scale).write(to)
-                    d &+= 1
-                } else {
-                    let from = page + d / 2 &* tokens + key
-                    let low = Sixteen(lowNibbles: from) * scale
-                    let high = Sixteen(highNibbles: from) * scale
-                    low.write(to)
-                    high.write(to + tokens)
-                    d &+= 2
-                }
-            }
-        }
-    }
+/// A page of keys of f16 as f32 [headDim][64 keys].
+func widenKeys(_ page: UnsafeRawPointer, headDim: Int, into keys: UnsafeMutablePointer<Float>) {
+    widenHalves(page, count: Slots.pageTokens &* headDim, into: keys)
 }
 
 /// A page of values, not f32, as f32 [64 keys][headDim]; the bytes `ahead` of them are read next.
@@ -44,8 +16,8 @@ func widenValues(
     _ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int = 0, into values: UnsafeMutablePointer<Float>
 ) {
     let tokens = Slots.pageTokens
-    announce(page, headDim: headDim, type: type, ahead: ahead)
     guard type == .q8 || type == .q4 else { return widenHalves(page, count: tokens &* headDim, into: values) }
+    announce(page, headDim: headDim, type: type, ahead: ahead)
     var scales = page + tokens &* (type == .q8 ? headDim : headDim / 2)
     var from = page
     var to = values
@@ -71,8 +43,8 @@ func widenValues(
 
 /// Asks for the blocks `ahead` of a page's.
 @inline(__always)
-private func announce(_ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int) {
-    guard ahead != 0, type == .q8 || type == .q4 else { return }
+func announce(_ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int) {
+    guard ahead != 0 else { return }
     let bytes = Slots.pageTokens &* headDim / (type == .q8 ? 1 : 2) &* 17 / 16
     for at in stride(from: 0, to: bytes, by: 64) { clinux_prefetch_later(page + (ahead &+ at)) }
 }

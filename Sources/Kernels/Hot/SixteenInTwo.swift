@@ -50,18 +50,6 @@
                 SIMD8<Float>((p + 8).loadUnaligned(as: SIMD8<Int8>.self)))
         }
 
-        /// The low halves of sixteen bytes, minus eight.
-        @inline(__always)
-        init(lowNibbles p: UnsafeRawPointer) {
-            self.init(Self.nibbles(Self.bytes(p) & 15), Self.nibbles(Self.bytes(p + 8) & 15))
-        }
-
-        /// The high halves of sixteen bytes, minus eight.
-        @inline(__always)
-        init(highNibbles p: UnsafeRawPointer) {
-            self.init(Self.nibbles(Self.bytes(p) &>> 4), Self.nibbles(Self.bytes(p + 8) &>> 4))
-        }
-
         /// The halves of eight bytes in order, low before high, minus eight.
         @inline(__always)
         init(nibbles p: UnsafeRawPointer) {
@@ -93,11 +81,6 @@
             let word = Int32(littleEndian: p.loadUnaligned(as: Int32.self))
             let shifted = SIMD8<Int32>(repeating: word) &>> SIMD8<Int32>(0, 4, 8, 12, 16, 20, 24, 28)
             return nibbles(shifted & 15)
-        }
-
-        @inline(__always)
-        private static func bytes(_ p: UnsafeRawPointer) -> SIMD8<Int32> {
-            SIMD8<Int32>(truncatingIfNeeded: p.loadUnaligned(as: SIMD8<UInt8>.self))
         }
 
         @inline(__always)

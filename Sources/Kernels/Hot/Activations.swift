@@ -57,6 +57,9 @@ public struct Activations: @unchecked Sendable {  // whoever quantises owns its 
     public var blocks: Int { blockCount(columns) }
 }
 
+/// Blocks of 32 that `columns` columns take.
+func blockCount(_ columns: Int) -> Int { (columns + 31) / 32 }
+
 /// Bytes that the int8 blocks of `tokens` rows of `columns` take.
 public func activationBytes(tokens: Int, columns: Int) -> Int {
     (blockCount(columns) * tokens * 48 + 63) / 64 * 64
@@ -71,35 +74,38 @@ public func activationBytes(tokens: Int, columns: Int) -> Int {
 public func quantizeActivations(
     _ x: UnsafePointer<Float>, stride: Int, tokens: Int, columns: Int, blocks: Range<Int>, into a: Activations
 ) {
-    guard let quants = a.quants, let scales = a.scales, let sums = a.sums, let halfSums = a.halfSums,
-        let scaledSums = a.scaledSums
-    else {
-        preconditionFailure("activations without an int8 buffer cannot be quantised")
-    }
     // Tokens inside: the writes of one block are consecutive.
     for b in blocks {
-        let count = min(32, columns - 32 * b)
         for t in 0..<tokens {
-            let i = b * a.tokens + t
-            let row = x + t * stride + 32 * b
-            let q = quants + i * 32
-            let scale: Float
-            let halves: (Int32, Int32)
-            if count == 32 {
-                (scale, halves) = quantizeBlock(row, into: q)
-            } else {
-                var padded = SIMD32<Float>(repeating: 0)
-                (scale, halves) = withUnsafeMutableBytes(of: &padded) { bytes in
-                    bytes.copyMemory(from: UnsafeRawBufferPointer(start: row, count: count * 4))
-                    return withUnsafeFloats(bytes) { quantizeBlock($0, into: q) }
-                }
-            }
-            let sum = halves.0 &+ halves.1
-            scales[i] = scale
-            sums[i] = sum
-            halfSums[i] = halves.0 & 0xffff | halves.1 &<< 16
-            scaledSums[i] = scale * Float(sum)
+            a.store(block: b, token: t, x + t * stride + 32 * b, count: min(32, columns - 32 * b))
         }
+    }
+}
+
+extension Activations {
+    /// Rounds the first `count` floats at `x`, and zeros for the others, to the block of a token.
+    func store(block: Int, token: Int, _ x: UnsafePointer<Float>, count: Int) {
+        guard let quants, let scales, let sums, let halfSums, let scaledSums else {
+            preconditionFailure("activations without an int8 buffer cannot be quantised")
+        }
+        let i = block &* tokens &+ token
+        let q = quants + i &* 32
+        let scale: Float
+        let halves: (Int32, Int32)
+        if count == 32 {
+            (scale, halves) = quantizeBlock(x, into: q)
+        } else {
+            var padded = SIMD32<Float>(repeating: 0)
+            (scale, halves) = withUnsafeMutableBytes(of: &padded) { bytes in
+                bytes.copyMemory(from: UnsafeRawBufferPointer(start: x, count: count &* 4))
+                return withUnsafeFloats(bytes) { quantizeBlock($0, into: q) }
+            }
+        }
+        let sum = halves.0 &+ halves.1
+        scales[i] = scale
+        sums[i] = sum
+        halfSums[i] = halves.0 & 0xffff | halves.1 &<< 16
+        scaledSums[i] = scale * Float(sum)
     }
 }
 
