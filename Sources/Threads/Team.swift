@@ -41,7 +41,7 @@ public final class Team: Sendable {
     /// Runs `body` once on every member and returns when all are done; no queue, no lock.
     public func run(_ body: (_ rank: Int) -> Void) {
         if size == 1 { return body(0) }
-        withoutActuallyEscaping(body) { crew.run($0) }
+        lend(body) { crew.run($0) }
     }
 
     /// Waits, inside `run`, until every member has come here.
@@ -59,7 +59,7 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
     private let callerSleeps = Futex()
     private let arrived = Futex()
     private let phase = Futex()
-    private var job: (Int) -> Void = { _ in }
+    private var job: UnsafePointer<clinux_loan>?
     private var isDismissed = false
 
     init(size: Int, pin: [Int]?, spinNanoseconds: UInt64) {
@@ -74,10 +74,10 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
         return clinux_flush_denormals()
     }
 
-    func run(_ body: @escaping (Int) -> Void) {
+    func run(_ body: UnsafePointer<clinux_loan>) {
         job = body
         start()
-        body(0)
+        clinux_call(body, 0)
         var left = pending.value
         while left > 0 {
             if !pending.spin(while: left, nanoseconds: spinNanoseconds) {
@@ -87,7 +87,7 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
             }
             left = pending.value
         }
-        job = { _ in }
+        job = nil
     }
 
     func dismiss() {
@@ -113,7 +113,7 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
             }
             seen &+= 1
             if isDismissed { return }
-            job(rank)
+            clinux_call(job, rank)
             if pending.decrement() == 0, callerSleeps.value > 0 { pending.wake() }
         }
     }

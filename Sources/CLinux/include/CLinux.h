@@ -52,5 +52,14 @@ static inline void clinux_relax(void) {
 /// A file in memory of `bytes` bytes, all of them there, that any process may open through /proc; -1 when that can not be.
 int clinux_memory_file(const char *name, int64_t bytes);
 
+/// A Swift closure that is lent: what it takes to call it.
+struct clinux_loan {
+  const void *body;
+  const void *context;
+};
+
+/// Calls a lent closure, from any thread, as long as the loan lasts (see Loan.swift).
+void clinux_call(const struct clinux_loan *loan, intptr_t argument);
+
 /// Fills `bytes` with random numbers; 0 when it worked.
 int clinux_random(void *bytes, size_t count);
