@@ -12,13 +12,12 @@ public func treeSum(
     addingTo residual: UnsafePointer<Float>? = nil
 ) {
     roots.withUnsafeBufferPointer { roots in
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: 4 * treeBlock) { temporary in
-            guard let base = temporary.baseAddress else { return }
+        withBlock { temporary in
             var at = elements.lowerBound
             while at < elements.upperBound {
                 let count = min(treeBlock, elements.upperBound &- at)
                 let tree = TreeSum(roots: roots, at: at, count: count)
-                let total = tree.sum(first: 0, leaves: Leaves.count, base)
+                let total = tree.sum(first: 0, leaves: Leaves.count, temporary)
                 switch (total, residual) {
                 case (let total?, let residual?): addPairs(residual + at, total, out + at, count)
                 case (let total?, nil): (out + at).update(from: total, count: count)
@@ -31,8 +30,17 @@ public func treeSum(
     }
 }
 
-/// Elements summed at a time: four blocks of intermediate sums stay in the nearest cache.
+/// Elements summed at a time: as many as fit the 1,024 bytes that a temporary allocation takes from the stack.
 private let treeBlock = 256
+
+/// Room for one block of intermediate sums.
+@inline(__always)
+private func withBlock<Result>(_ body: (UnsafeMutablePointer<Float>) -> Result) -> Result {
+    withUnsafeTemporaryAllocation(of: Float.self, capacity: treeBlock) { block in
+        guard let base = block.baseAddress else { preconditionFailure("a block has an address") }
+        return body(base)
+    }
+}
 
 /// One block of elements of the tree.
 private struct TreeSum {
@@ -40,19 +48,21 @@ private struct TreeSum {
     let at: Int
     let count: Int
 
-    /// The sum of a subtree: a root's own values, or in `temporary` (which has a block for each level below, too), or nothing.
+    /// The sum of a subtree: a root's own values, or in `temporary`, or nothing.
     func sum(first: Int, leaves: Int, _ temporary: UnsafeMutablePointer<Float>) -> UnsafePointer<Float>? {
         for root in roots where root.leaves.lowerBound == first && root.leaves.upperBound == first &+ leaves {
             return root.values + at
         }
         guard leaves > 1 else { return nil }
         let half = leaves / 2
-        let left = sum(first: first, leaves: half, temporary)
-        let right = sum(first: first &+ half, leaves: half, temporary + treeBlock)
-        guard let left else { return right }
-        guard let right else { return left }
-        addPairs(left, right, temporary, count)
-        return UnsafePointer(temporary)
+        guard let left = sum(first: first, leaves: half, temporary) else {
+            return sum(first: first &+ half, leaves: half, temporary)
+        }
+        return withBlock { block in
+            guard let right = sum(first: first &+ half, leaves: half, block) else { return left }
+            addPairs(left, right, temporary, count)
+            return UnsafePointer(temporary)
+        }
     }
 }
 
