@@ -89,8 +89,17 @@ public final class PagePool {
         }
         forgetBounds(sequence, from: start)
         try make(sequence, upTo: Slots.pages(for: start + count))
-        tables[sequence]?.length = start + count
-        tables[sequence]?.guessed = guessed
+        change(sequence) {
+            $0.length = start + count
+            $0.guessed = guessed
+        }
+    }
+
+    /// Changes what a sequence reads. Its table is taken out meanwhile: changing it where it lies allocates each time.
+    private func change(_ sequence: SequenceID, _ body: (inout Table) -> Void) {
+        guard var table = tables.removeValue(forKey: sequence) else { return }
+        body(&table)
+        tables[sequence] = table
     }
 
     private var emptyTable: Table { Table(pages: [[Int]](repeating: [], count: share.slots.count)) }
@@ -265,7 +274,7 @@ extension PagePool {
                 if bounds.learn(pages[place]) { spots.append(Spot(kvHead: head, place: place)) }
             }
         }
-        tables[sequence]?.bounded = max(full, table.bounded)
+        change(sequence) { $0.bounded = max(full, $0.bounded) }
         return spots
     }
 
@@ -276,7 +285,7 @@ extension PagePool {
         for pages in table.pages {
             for page in pages[first..<table.bounded] where page >= 0 { bounds.forget(page) }
         }
-        tables[sequence]?.bounded = first
+        change(sequence) { $0.bounded = first }
     }
 
     /// Writes the addresses of the bounds of the sequence's pages of one layer and KV head, in page order, once bounds were asked for.
