@@ -30,6 +30,7 @@ public struct PromptLookup: Sendable {
     /// Knows these tokens.
     public init(_ tokens: [TokenID]) {
         self.tokens.reserveCapacity(tokens.count + 256)
+        before.reserveCapacity(tokens.count + 256)
         var size = 1024
         while size < tokens.count { size *= 2 }
         last = [Int32](repeating: -1, count: size)
@@ -41,12 +42,15 @@ public struct PromptLookup: Sendable {
 
     /// More tokens of the sequence are certain.
     public mutating func append(_ more: some Sequence<TokenID>) {
-        for token in more {
-            tokens.append(token)
-            before.append(-1)
-            if tokens.count > 2 * last.count { grow() }
-            link(tokens.count - 1)
-        }
+        for token in more { append(token) }
+    }
+
+    /// One more token is certain.
+    public mutating func append(_ token: TokenID) {
+        tokens.append(token)
+        before.append(-1)
+        if tokens.count > 2 * last.count { grow() }
+        link(tokens.count - 1)
     }
 
     private mutating func link(_ place: Int) {
@@ -73,16 +77,25 @@ public struct PromptLookup: Sendable {
 
     /// The tokens that may come next, at most `limit`: those behind the place that agrees with the end for longest, the latest of equals.
     public mutating func guess(limit: Int) -> [TokenID] {
+        var guesses: [TokenID] = []
+        _ = guess(limit: limit, onto: &guesses)
+        return guesses
+    }
+
+    /// Puts them behind `list`, and returns how many they are.
+    public mutating func guess(limit: Int, onto list: inout [TokenID]) -> Int {
         let found = limit > 0 ? bestPlace() : nil
         if waiting > 0 {
             waiting -= 1
             // So many that agree would have been guessed rightly, had there been no pause.
-            guard let found, found.agreeing >= Self.convincing else { return [] }
+            guard let found, found.agreeing >= Self.convincing else { return 0 }
         }
-        guard let found else { return [] }
+        guard let found else { return 0 }
         // What comes after a place near the end may reach the end, and then goes on with itself.
         let period = tokens.count - 1 - found.place
-        return (0..<min(length, limit)).map { tokens[found.place + 1 + $0 % period] }
+        let count = min(length, limit)
+        for index in 0..<count { list.append(tokens[found.place + 1 + index % period]) }
+        return count
     }
 
     private func bestPlace() -> (place: Int, agreeing: Int)? {
