@@ -12,7 +12,8 @@ extension Stage {
         let pairs = configuration.rotaryDim / 2
         let queryWidth = shares.heads.count * headDim
         let kvWidth = shares.kvHeads.count * headDim
-        let tables = pageTables(layer: layer, batch: batch)
+        pointPageTables(layer: layer, batch: batch)
+        let tables = pageTables
         team.run { rank in
             for row in team.share(of: batch.tokens.count, rank: rank) {
                 let cosines = scratch.cosines + row * pairs
@@ -75,59 +76,56 @@ extension Stage {
     }
 
     /// attended <- attention of the queries in `rows` (rows of the batch; their queries lie at 0..<rows.count).
-    func attend(layer: Int, batch: Batch, rows: [Int], collective: any Collective) throws {
-        if slots.isDivided { return try attendTogether(layer: layer, batch: batch, rows: rows, collective: collective) }
+    func attend(batch: Batch, rows: [Int], collective: any Collective) throws {
+        if slots.isDivided { return try attendTogether(batch: batch, rows: rows, collective: collective) }
         let headDim = configuration.headDim
         let queryWidth = shares.heads.count * headDim
         let heads = shares.kvHeads.count
         if heads == 0 { return }
-        let tables = pageTables(layer: layer, batch: batch)
-        let work = items(batch: batch, rows: rows)
+        let tables = pageTables
+        planCalls(batch: batch, rows: rows)
+        let work = calls
         let pieces = pieces(of: work, batch: batch)
         // One piece needs no memory of its own: its state is the thread's.
-        let states =
-            pieces == 1
-            ? []
-            : try scratch.states(
-                work.flatMap { [Int](repeating: $0.rows.count * $0.heads.count * (headDim + 2), count: pieces) })
+        let states = pieces == 1 ? nil : try scratch.states(floats: work.reduce(0) { $0 + size($1) } * pieces)
         let next = Atomic<Int>(0)
         team.run { rank in
             let memory = scratch.attention[rank]
             while true {
                 let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
                 if index >= work.count * pieces { break }
-                let item = work[index / pieces]
+                let call = work[index / pieces]
                 var count = 0
-                for row in item.rows {
-                    for head in item.heads {
+                for row in call.rows {
+                    for head in call.heads {
                         let offset = row * queryWidth + head * headDim
                         memory.queries[count] = UnsafePointer(scratch.query + offset)
                         memory.outputs[count] = scratch.attended + offset
                         memory.visible[count] = batch.positions[rows[row]]
-                        memory.tokens[count] = row - item.rows.lowerBound
+                        memory.tokens[count] = row - call.rows.lowerBound
                         count += 1
                     }
                 }
-                let table = tables[item.part * heads + item.kvHead]
-                let state = AttentionState(
-                    pieces == 1 ? memory.state : UnsafeMutableRawPointer(states[index]), rowCount: count,
-                    headDim: headDim)
+                let table = tables[call.part * heads + call.kvHead]
+                let state =
+                    states.map { self.state(of: call, piece: index % pieces, of: pieces, in: $0) }
+                    ?? AttentionState(memory.state, rowCount: count, headDim: headDim)
                 let length = Slots.count / pieces
                 let first = index % pieces * length
                 Kernels.attend(
                     queries: memory.queries, visible: memory.visible, rowCount: count,
                     keyPages: table.readKeys, valuePages: table.readValues, headDim: headDim, type: kvType,
                     slots: first..<first + length, state: state, scratch: memory.pages,
-                    choice: table.choice(tokens: item.rows.count, memory))
+                    choice: table.choice(tokens: call.rows.count, memory))
                 if pieces == 1 { finishAttention(state, outputs: memory.outputs) }
             }
         }
-        if pieces > 1 { merge(work, pieces: pieces, states: states) }
+        if let states { merge(work, pieces: pieces, states: states) }
     }
 
     /// In how many subtrees of the slots a call of the kernel is divided: more than one where there are fewer calls than the threads
     /// need, as for one token behind a long context.
-    private func pieces(of work: [Item], batch: Batch) -> Int {
+    private func pieces(of work: [AttentionCall], batch: Batch) -> Int {
         let longest = batch.positions.max() ?? 0
         var pieces = 1
         while team.size > 1, work.count * pieces < 2 * team.size, pieces < Slots.count,
@@ -136,17 +134,30 @@ extension Stage {
         return pieces
     }
 
+    /// Floats of a state of one call.
+    private func size(_ call: AttentionCall) -> Int {
+        call.rows.count * call.heads.count * (configuration.headDim + 2)
+    }
+
+    /// The state of one of a call's pieces.
+    private func state(
+        of call: AttentionCall, piece: Int, of pieces: Int, in states: UnsafeMutablePointer<Float>
+    ) -> AttentionState {
+        AttentionState(
+            states + call.floatsBefore * pieces + piece * size(call), rowCount: call.rows.count * call.heads.count,
+            headDim: configuration.headDim)
+    }
+
     /// Merges each call's subtrees in the tree over the slots, and finishes its attention.
-    private func merge(_ work: [Item], pieces: Int, states: [UnsafeMutablePointer<Float>]) {
+    private func merge(_ work: [AttentionCall], pieces: Int, states: UnsafeMutablePointer<Float>) {
         let headDim = configuration.headDim
         let queryWidth = shares.heads.count * headDim
         team.run { rank in
             let memory = scratch.attention[rank]
             for index in team.share(of: work.count, rank: rank) {
-                let item = work[index]
-                let count = item.rows.count * item.heads.count
+                let call = work[index]
                 func state(_ piece: Int) -> AttentionState {
-                    AttentionState(states[index * pieces + piece], rowCount: count, headDim: headDim)
+                    self.state(of: call, piece: piece, of: pieces, in: states)
                 }
                 var width = 1
                 while width < pieces {
@@ -155,9 +166,9 @@ extension Stage {
                     }
                     width *= 2
                 }
-                for (place, row) in item.rows.enumerated() {
-                    for (column, head) in item.heads.enumerated() {
-                        memory.outputs[place * item.heads.count + column] =
+                for (place, row) in call.rows.enumerated() {
+                    for (column, head) in call.heads.enumerated() {
+                        memory.outputs[place * call.heads.count + column] =
                             scratch.attended + row * queryWidth + head * headDim
                     }
                 }
@@ -166,93 +177,38 @@ extension Stage {
         }
     }
 
-    /// Queries that share one KV head of one sequence.
-    private struct Item {
-        var part: Int
-        var kvHead: Int
-        var heads: Range<Int>  // of the rank's query heads
-        var rows: Range<Int>  // of the queries
-    }
-
     /// Cuts the queries into calls of the kernel, the longest contexts first so that threads end together.
-    private func items(batch: Batch, rows: [Int]) -> [Item] {
+    private func planCalls(batch: Batch, rows: [Int]) {
         let group = configuration.heads / configuration.kvHeads
-        var items: [Item] = []
-        for (index, queries) in queries(of: rows, batch: batch).enumerated() {
-            let (first, end) = (queries.lowerBound, queries.upperBound)
+        var floats = 0
+        var end = 0
+        calls.removeAll(keepingCapacity: true)
+        for (index, part) in batch.parts.enumerated() {
+            let first = end
+            while end < rows.count, rows[end] < part.rows.upperBound { end += 1 }
             for kvHead in shares.kvHeads {
                 let heads = (kvHead * group..<(kvHead + 1) * group).clamped(to: shares.heads)
                 let local = heads.lowerBound - shares.heads.lowerBound..<heads.upperBound - shares.heads.lowerBound
                 let step = max(1, min(Self.attentionRows / max(local.count, 1), (end - first) / team.size + 1))
                 for start in stride(from: first, to: end, by: step) {
-                    items.append(
-                        Item(
-                            part: index, kvHead: kvHead - shares.kvHeads.lowerBound, heads: local,
-                            rows: start..<min(start + step, end)))
+                    let call = AttentionCall(
+                        part: index, kvHead: kvHead - shares.kvHeads.lowerBound, heads: local,
+                        rows: start..<min(start + step, end), floatsBefore: floats)
+                    calls.append(call)
+                    floats += size(call)
                 }
             }
         }
-        return items.reversed()
+        calls.reverse()
     }
+}
 
-    /// For each part of the batch, which of `rows` are its: their places in `rows`.
-    func queries(of rows: [Int], batch: Batch) -> [Range<Int>] {
-        var first = 0
-        return batch.parts.map { part in
-            var end = first
-            while end < rows.count, rows[end] < part.rows.upperBound { end += 1 }
-            defer { first = end }
-            return first..<end
-        }
-    }
-
-    /// Where the pages of one part and KV head lie.
-    struct PageTable: @unchecked Sendable {
-        let keys: UnsafeMutablePointer<UnsafeMutableRawPointer>
-        let values: UnsafeMutablePointer<UnsafeMutableRawPointer>
-        let readKeys: UnsafePointer<UnsafeRawPointer>
-        let readValues: UnsafePointer<UnsafeRawPointer>
-        /// Where the bounds of the keys lie, in a sequence of sparse attention.
-        let bounds: UnsafeMutablePointer<UnsafeMutableRawPointer>?
-
-        /// How a call of the kernel for so many tokens chooses its pages; nil attends to all.
-        func choice(tokens: Int, _ memory: AttentionScratch) -> PageChoice? {
-            bounds.map {
-                PageChoice(
-                    budget: .standard, bounds: UnsafeRawPointer($0).assumingMemoryBound(to: UnsafeRawPointer.self),
-                    tokens: memory.tokens, tokenCount: tokens, scratch: memory.choice)
-            }
-        }
-    }
-
-    /// The page tables of a layer, [parts][KV heads].
-    func pageTables(layer: Int, batch: Batch) -> [PageTable] {
-        let heads = shares.kvHeads.count
-        let pages = batch.parts.map { pool.pageCount(of: $0.segment.sequence) }
-        let columns = batch.parts.map { $0.segment.attention == .sparse ? 3 : 2 }
-        let entries = zip(pages, columns).reduce(0) { $0 + $1.0 * $1.1 } * heads
-        let memory = scratch.pageTable(entries: entries)
-        var tables: [PageTable] = []
-        var at = 0
-        for (part, count) in zip(batch.parts, pages) {
-            let isSparse = part.segment.attention == .sparse
-            for head in 0..<heads {
-                let keys = memory + at
-                let values = memory + at + count
-                pool.pages(of: part.segment.sequence, layer: layer, kvHead: head, keys: keys, values: values)
-                let bounds = isSparse ? values + count : nil
-                if let bounds {
-                    pool.bounds(of: part.segment.sequence, layer: layer, kvHead: head, into: bounds)
-                }
-                tables.append(
-                    PageTable(
-                        keys: keys, values: values,
-                        readKeys: UnsafeRawPointer(keys).assumingMemoryBound(to: UnsafeRawPointer.self),
-                        readValues: UnsafeRawPointer(values).assumingMemoryBound(to: UnsafeRawPointer.self),
-                        bounds: bounds))
-                at += (isSparse ? 3 : 2) * count
-            }
-        }
-        return tables
-    }
+/// One call of the attention kernel: queries that share one KV head of one sequence.
+struct AttentionCall {
+    var part: Int
+    var kvHead: Int
+    var heads: Range<Int>  // of the rank's query heads
+    var rows: Range<Int>  // of the queries
+    /// Floats of the states of the calls planned before it.
+    var floatsBefore: Int
 }

@@ -2,7 +2,9 @@ import Core
 import KVCache
 
 /// The tokens of a step laid end to end, and which of them the last stage is asked about.
-struct Batch {
+///
+/// A stage has one and lays out step after step in it, so that its lists are allocated once.
+final class Batch {
     /// One segment's rows in the batch.
     struct Part {
         var segment: Segment
@@ -31,18 +33,19 @@ struct Batch {
         case score(TokenID, alternatives: Int)
     }
 
-    var parts: [Part]
-    let tokens: [TokenID]
-    let positions: [Int]
+    var parts: [Part] = []
+    private(set) var tokens: [TokenID] = []
+    private(set) var positions: [Int] = []
+    /// Every row.
+    private(set) var rows: [Int] = []
+    /// What is asked about the rows that go on to the output, rising.
+    private(set) var wishes: [Wish] = []
     /// The rows that go on to the output, rising.
-    let wishes: [Wish]
+    private(set) var wanted: [Int] = []
 
     /// Lays out a step, refusing what could not have been planned.
-    init(_ step: Step, configuration: Configuration) throws {
-        var parts: [Part] = []
-        var tokens: [TokenID] = []
-        var positions: [Int] = []
-        var wishes: [Wish] = []
+    func lay(_ step: Step, configuration: Configuration) throws {
+        clear()
         for segment in step.segments {
             let end = segment.start + segment.tokens.count
             guard segment.start >= 0, !segment.tokens.isEmpty, end <= configuration.contextLength else {
@@ -53,24 +56,35 @@ struct Batch {
             guard segment.tokens.allSatisfy({ $0 >= 0 && Int($0) < configuration.vocabulary }) else {
                 throw Problem.failed("step \(step.number) has a token outside of the vocabulary")
             }
-            let rows = tokens.count..<tokens.count + segment.tokens.count
-            parts.append(Part(segment: segment, rows: rows))
-            tokens += segment.tokens
-            positions += segment.start..<end
             guard segment.scoring?.targets.allSatisfy({ $0 >= 0 && Int($0) < configuration.vocabulary }) ?? true else {
                 throw Problem.failed("step \(step.number) asks about a token outside of the vocabulary")
             }
-            wishes += rows.compactMap { Self.wish(segment, part: parts.count - 1, row: $0, rows: rows) }
+            let own = tokens.count..<tokens.count + segment.tokens.count
+            parts.append(Part(segment: segment, rows: own))
+            tokens += segment.tokens
+            positions += segment.start..<end
+            rows += own
+            for row in own {
+                guard let wish = wish(segment, row: row, rows: own) else { continue }
+                wishes.append(wish)
+                wanted.append(row)
+            }
         }
-        self.parts = parts
-        self.tokens = tokens
-        self.positions = positions
-        self.wishes = wishes
     }
 
-    private static func wish(_ segment: Segment, part: Int, row: Int, rows: Range<Int>) -> Wish? {
+    /// Forgets the step: what its segments hold is their maker's alone again, who may use it for the next one.
+    func clear() {
+        parts.removeAll(keepingCapacity: true)
+        tokens.removeAll(keepingCapacity: true)
+        positions.removeAll(keepingCapacity: true)
+        rows.removeAll(keepingCapacity: true)
+        wishes.removeAll(keepingCapacity: true)
+        wanted.removeAll(keepingCapacity: true)
+    }
+
+    private func wish(_ segment: Segment, row: Int, rows: Range<Int>) -> Wish? {
         let isLast = row == rows.upperBound - 1
-        var wish = Wish(row: row, part: part)
+        var wish = Wish(row: row, part: parts.count - 1)
         if let scoring = segment.scoring, row - rows.lowerBound < scoring.targets.count {
             wish.asks = .score(scoring.targets[row - rows.lowerBound], alternatives: scoring.alternatives)
         }

@@ -29,10 +29,10 @@ public enum Goods: Sendable {
 
 /// What the ranks of a stage tell one another. Every rank calls the same methods in the same order within a step.
 public protocol Collective: AnyObject {
-    /// Sends every other rank `elements[its number]` of this rank's subtree roots, and returns `elements[this one's]` of theirs.
+    /// Sends every other rank those elements of this rank's subtree roots that it adds up, and returns this one's of theirs.
     ///
     /// What is returned is addressed like a whole root; only those elements of it are there. It is valid until the next call.
-    func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) throws -> [SubtreeRoot]
+    func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) throws -> [SubtreeRoot]
 
     /// Sends each parcel to its rank, and returns what those ranks have sent here, in the same order.
     ///
@@ -50,7 +50,7 @@ public final class SoloCollective: Collective {
     /// A collective of one.
     public init() {}
     /// Nobody else has roots.
-    public func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) -> [SubtreeRoot] { [] }
+    public func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) -> [SubtreeRoot] { [] }
     /// Nobody else is there to trade with.
     public func trade(_ goods: Goods, _ parcels: [Parcel]) -> [UnsafeBufferPointer<Float>] { [] }
     /// Nobody else has values.

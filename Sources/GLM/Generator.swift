@@ -66,33 +66,37 @@ public final class Generator {
         drawing.past = Past(options.sampling, tokens: prompt, promptTokens: prompt.count)
         let id = nextSequence()
         defer { try? release([id]) }
-        var position = 0
-        var pending = prompt
+        // One segment for all steps: what is in its list of tokens changes, not where the list lies.
+        var segments = [Segment(sequence: id, start: 0, tokens: [], output: .none, attention: options.attention)]
+        for start in stride(from: 0, to: prompt.count, by: chunk) {
+            let end = min(start + chunk, prompt.count)
+            segments[0].start = start
+            segments[0].tokens.removeAll(keepingCapacity: true)
+            segments[0].tokens += prompt[start..<end]
+            if end < prompt.count { _ = try run(segments) }
+        }
+        segments[0].output = .sample(drawing)
+        drawing.past = nil
         var generated = 0
         var lookup = options.speculates ? PromptLookup(prompt) : nil
         while true {
-            let count = min(chunk, pending.count)
-            let isLast = count == pending.count
-            let guesses = generated > 0 ? lookup?.guess(limit: limit - generated - 1) ?? [] : []
-            let results = try run([
-                Segment(
-                    sequence: id, start: position, tokens: Array(pending[..<count]) + guesses,
-                    output: isLast ? .sample(drawing) : .none, attention: options.attention, guesses: guesses.count)
-            ])
-            position += count
-            pending.removeFirst(count)
-            guard isLast, let result = results.first else { continue }
-            for drawn in result.draws {
+            guard let result = try run(segments).first, let first = result.drawn else {
+                throw Problem.failed("no token was drawn behind position \(segments[0].start)")
+            }
+            for index in 0...result.more.count {
+                let drawn = index == 0 ? ScoredToken(first, top: result.top) : result.more[index - 1]
                 generated += 1
                 let goesOn = try deliver(drawn)
                 if ends.contains(drawn.token.token) || !goesOn { return .stop }
                 if generated == limit { return .length }
-                lookup?.append([drawn.token.token])
-                pending = [drawn.token.token]
+                lookup?.append(drawn.token.token)
             }
-            position += result.more.count
-            lookup?.judge(guessed: guesses.count, right: result.more.count)
-            drawing.past = nil
+            lookup?.judge(guessed: segments[0].guesses, right: result.more.count)
+            segments[0].start += segments[0].tokens.count - segments[0].guesses + result.more.count
+            segments[0].output = .sample(drawing)
+            segments[0].tokens.removeAll(keepingCapacity: true)
+            segments[0].tokens.append((result.more.last?.token ?? first).token)
+            segments[0].guesses = lookup?.guess(limit: limit - generated - 1, onto: &segments[0].tokens) ?? 0
         }
     }
 

@@ -12,27 +12,25 @@ struct Product {
 
 /// One decoder layer, as the specification writes it (section 2; 2.2 for the two extra norms of GLM-4-0414).
 extension Stage {
-    /// Runs one layer on the residual stream; `wanted` names the rows that go on after attention, nil all of them.
-    ///
-    /// - Returns: how many rows the residual stream has now.
-    func runLayer(_ index: Int, batch: Batch, wanted: [Int]?, collective: any Collective) throws -> Int {
+    /// Runs one layer on the residual stream; `rows` names the rows that go on after attention.
+    func runLayer(_ index: Int, batch: Batch, rows: [Int], collective: any Collective) throws {
         let layer = weights.layers[index]
         let tokens = batch.tokens.count
         normalise(rows: tokens, norm: layer.inputNorm)
         let headDim = configuration.headDim
         let queryWidth = shares.heads.count * headDim
         let kvWidth = shares.kvHeads.count * headDim
-        var products: [Product] = []
-        if let q = layer.q { products.append(Product(matrix: q, output: scratch.query, stride: queryWidth)) }
-        if let k = layer.k { products.append(Product(matrix: k, output: scratch.key, stride: kvWidth)) }
-        if let v = layer.v { products.append(Product(matrix: v, output: scratch.value, stride: kvWidth)) }
-        multiply(products, input: scratch.normed, rows: tokens)
+        multiply(
+            [
+                layer.q.map { Product(matrix: $0, output: scratch.query, stride: queryWidth) },
+                layer.k.map { Product(matrix: $0, output: scratch.key, stride: kvWidth) },
+                layer.v.map { Product(matrix: $0, output: scratch.value, stride: kvWidth) },
+            ], input: scratch.normed, rows: tokens)
         rotateAndStore(layer: index, batch: batch)
 
-        let rows = wanted ?? Array(0..<tokens)
-        if rows.isEmpty { return 0 }
-        if wanted != nil { keep(rows, queryWidth: queryWidth) }
-        try attend(layer: index, batch: batch, rows: rows, collective: collective)
+        if rows.isEmpty { return }
+        keep(rows, queryWidth: queryWidth)
+        try attend(batch: batch, rows: rows, collective: collective)
         try reduce(
             layer.o, tree: shares.attentionTree, input: scratch.attended, inputWidth: queryWidth, rows: rows.count,
             norm: layer.afterAttentionNorm, collective: collective)
@@ -55,7 +53,6 @@ extension Stage {
         try reduce(
             layer.down, tree: shares.ffnTree, input: scratch.gate, inputWidth: ffn, rows: rows.count,
             norm: layer.afterFeedForwardNorm, collective: collective)
-        return rows.count
     }
 
     /// normed <- RMSNorm(x).
@@ -70,27 +67,33 @@ extension Stage {
         }
     }
 
-    /// Column-parallel products of one input: each output [rows, its stride].
-    func multiply(_ products: [Product], input: UnsafePointer<Float>, rows: Int) {
-        guard let first = products.first else { return }
-        let columns = first.matrix.matrix.columns
+    /// Column-parallel products of one input [rows, hidden]: each output [rows, its stride]. A matrix that is not there has none.
+    func multiply<let count: Int>(
+        _ products: InlineArray<count, Product?>, input: UnsafePointer<Float>, rows: Int
+    ) {
+        let columns = configuration.hidden
+        var panels = 0
+        var areIntegers = false
+        for index in products.indices {
+            guard let matrix = products[index]?.matrix.matrix else { continue }
+            panels += matrix.panelCount
+            areIntegers = areIntegers || matrix.type.isInteger
+        }
+        if panels == 0 { return }
         let floats = Activations(floats: input, stride: columns, tokens: rows, columns: columns)
-        let blocks =
-            products.contains { $0.matrix.matrix.type.isInteger }
-            ? quantise(input, rows: rows, columns: columns) : floats
-        let tree = ColumnTree.whole(columns)
-        let panels = products.reduce(0) { $0 + $1.matrix.matrix.panelCount }
+        let blocks = areIntegers ? quantise(input, rows: rows, columns: columns) : floats
         team.run { rank in
             var share = team.share(of: panels, rank: rank)
-            for product in products {
+            for index in products.indices {
+                guard let product = products[index] else { continue }
                 let count = product.matrix.matrix.panelCount
                 let own = share.clamped(to: 0..<count)
                 if !own.isEmpty {
                     withUnsafePointer(to: product.output) { output in
                         Kernels.product(
                             product.matrix.matrix, panels: own,
-                            product.matrix.matrix.type.isInteger ? blocks : floats, tokens: 0..<rows, tree: tree,
-                            into: output, outputStride: product.stride, bias: product.matrix.bias,
+                            product.matrix.matrix.type.isInteger ? blocks : floats, tokens: 0..<rows,
+                            tree: wholeHidden, into: output, outputStride: product.stride, bias: product.matrix.bias,
                             scratch: scratch.product[rank])
                     }
                 }
@@ -116,7 +119,7 @@ extension Stage {
         norm: StoredVector?, collective: any Collective
     ) throws {
         let hidden = configuration.hidden
-        var own: [SubtreeRoot] = []
+        scratch.known.removeAll(keepingCapacity: true)
         if let matrix {
             let activations =
                 matrix.matrix.type.isInteger
@@ -134,17 +137,17 @@ extension Stage {
             }
             // A subtree of empty leaves has no sum: it is not sent, and is no zero.
             for (index, leaves) in shares.subtrees.enumerated() where tree[index].contains(where: { !$0.isEmpty }) {
-                own.append(SubtreeRoot(leaves: leaves, values: UnsafePointer(scratch.roots[index])))
+                scratch.known.append(SubtreeRoot(leaves: leaves, values: UnsafePointer(scratch.roots[index])))
             }
         }
         let division = RowDivision(rows: rows, width: hidden, ranks: slice.rankCount)
-        let roots = try own + collective.exchange(own, elements: division.elements)
-        let summed = division.elements[slice.rank]
+        scratch.known += try collective.exchange(scratch.known, division)
+        let summed = division.elements(of: slice.rank)
         let target = norm == nil ? scratch.x : scratch.normed
         team.run { rank in
             let share = team.share(of: summed.count, rank: rank)
             treeSum(
-                roots, elements: summed.lowerBound + share.lowerBound..<summed.lowerBound + share.upperBound,
+                scratch.known, elements: summed.lowerBound + share.lowerBound..<summed.lowerBound + share.upperBound,
                 into: target, addingTo: norm == nil ? UnsafePointer(scratch.x) : nil)
         }
         if let norm {
@@ -162,14 +165,14 @@ extension Stage {
 
     /// Brings the rows of the residual stream that other ranks have summed.
     private func collect(_ division: RowDivision, _ collective: any Collective) throws {
-        let own = division.elements[slice.rank]
-        let others = division.elements.indices.filter { $0 != slice.rank }
+        let own = division.elements(of: slice.rank)
+        let others = (0..<slice.rankCount).filter { $0 != slice.rank }
         let values = UnsafeBufferPointer(start: scratch.x + own.lowerBound, count: own.count)
         let found = try collective.trade(
-            .sums, others.map { Parcel(rank: $0, values: values, expected: division.elements[$0].count) })
+            .sums, others.map { Parcel(rank: $0, values: values, expected: division.elements(of: $0).count) })
         for (rank, rows) in zip(others, found) {
             guard let base = rows.baseAddress else { continue }
-            (scratch.x + division.elements[rank].lowerBound).update(from: base, count: rows.count)
+            (scratch.x + division.elements(of: rank).lowerBound).update(from: base, count: rows.count)
         }
     }
 

@@ -8,6 +8,9 @@ enum RowQuestion {
     /// How likely a token was, and so many of the most likely ones.
     case score(TokenID, alternatives: Int)
 
+    /// Asks for nothing.
+    static let nothing = RowQuestion.score(0, alternatives: 0)
+
     /// How many of the most likely tokens are reported, nil where no log-probabilities are.
     var alternatives: Int? {
         switch self {
@@ -22,7 +25,9 @@ enum RowQuestion {
 /// All ranks tell one another the same kind of thing about the row, round after round, and all conclude the same from it. What a
 /// round tells is candidates (a rank's best tokens) or sums of the vocabulary's tree; never the logits themselves. The answer is
 /// the one that all logits in one place would give, bit for bit: where the candidates do not reach far enough, more are asked for.
-struct RowDraw {
+///
+/// One is used for row after row, so that its lists are allocated once.
+final class RowDraw {
     /// A token that may be drawn.
     private struct Draft {
         var token: TokenID
@@ -45,39 +50,53 @@ struct RowDraw {
 
     private let tree: VocabularyTree
     private let rank: Int
-    private let drawable: Int
-    private let question: RowQuestion
+    private var drawable = 0
+    private var question = RowQuestion.nothing
     /// The rank's own logits as the model gave them.
-    private let raw: UnsafeBufferPointer<Float>
+    private var raw = UnsafeBufferPointer<Float>(start: nil, count: 0)
     /// The same as they are drawn from, up to the last token that may be drawn; empty when those are the model's.
     private var changed: [Float] = []
-    private var need = Need.first
+    private var need = Need.nothing
     /// Candidates of each rank in the next round that has any.
-    private var count = 1
+    private var count = 0
     private var candidates: [Draft] = []
     /// How many of the candidates are the best of all, whatever was not told.
     private var certain = 0
     private var isComplete = false
-    private var sums: WeightTree?
+    private var sums: WeightTree
+    private var knowsSums = false
     private var logSum: Float = 0
     private var top: [Candidate] = []
     private var target: Float = 0
     private(set) var answer: ScoredToken?
+    // What this rank tells, on its way to the writer.
+    private var best: [Candidate] = []
+    private var ownSums: WeightTree
 
-    /// A question about a row whose part of rank `rank` is `logits`; tokens from `drawable` on are never drawn.
-    init(
-        _ question: RowQuestion, logits: UnsafeBufferPointer<Float>, rank: Int, tree: VocabularyTree, drawable: Int
-    ) {
-        self.question = question
-        self.tree = tree
+    /// The part of rank `rank` in a row; nothing is asked yet.
+    init(rank: Int, tree: VocabularyTree) {
         self.rank = rank
+        self.tree = tree
+        sums = WeightTree(size: tree.size)
+        ownSums = sums
+    }
+
+    /// A question about a row whose part of this rank is `logits`; tokens from `drawable` on are never drawn.
+    func ask(_ question: RowQuestion, logits: UnsafeBufferPointer<Float>, drawable: Int) {
+        self.question = question
         self.drawable = drawable
         raw = logits
+        changed.removeAll(keepingCapacity: true)
+        need = .first
+        knowsSums = false
+        top.removeAll(keepingCapacity: true)
+        answer = nil
         guard case .draw(let drawing, let position, let past) = question else {
             count = 0
             return
         }
         let options = drawing.options
+        count = 1
         if options.temperature > 0 {
             if options.topK > 0 {
                 count = min(options.topK, Self.mostFirst)
@@ -85,11 +104,16 @@ struct RowDraw {
                 count = Self.usualFirst
             }
         }
+        // The asker adds to the past for the next row; held here, it would be copied each time.
+        self.question = .draw(drawing, position: position, past: nil)
         guard drawing.changesLogits(at: position) else { return }
-        changed = Array(logits.prefix(drawableCount(rank)))
+        changed += logits.prefix(drawableCount(rank))
         let first = tree.shards[rank].lowerBound
         changed.withUnsafeMutableBufferPointer { drawing.change($0, first: first, past: past, position: position) }
     }
+
+    /// Forgets the question, and with it what the asker wants to change next.
+    func forget() { question = .nothing }
 
     /// Candidates of each rank when it is not known how many it takes, and at most when it is.
     private static let usualFirst = 64
@@ -130,7 +154,7 @@ struct RowDraw {
     }
 
     /// Tells this rank's part.
-    mutating func write(to writer: inout WordWriter) {
+    func write(to writer: inout WordWriter) {
         switch need {
         case .nothing: break
         case .candidates: writeCandidates(to: &writer)
@@ -142,9 +166,10 @@ struct RowDraw {
             guard let alternatives = question.alternatives else { return }
             let first = tree.shards[rank].lowerBound
             let drawable = drawableCount(rank)
-            let top = topTokens(UnsafeBufferPointer(rebasing: raw.prefix(drawable)), first: first, count: alternatives)
+            let logits = UnsafeBufferPointer(rebasing: raw.prefix(drawable))
+            topTokens(logits, first: first, count: alternatives, into: &best)
             for index in 0..<min(alternatives, drawable) {
-                let entry = index < top.count ? top[index] : Candidate(token: -1, logit: 0)
+                let entry = index < best.count ? best[index] : Candidate(token: -1, logit: 0)
                 writer.put(entry.token)
                 writer.put(entry.logit)
             }
@@ -158,16 +183,16 @@ struct RowDraw {
     }
 
     /// Hears all ranks' parts and concludes what is needed next.
-    mutating func read(from readers: inout [WordReader]) {
+    func read(from readers: inout [WordReader]) {
         switch need {
         case .nothing: return
         case .candidates: readCandidates(from: &readers)
         case .sums:
-            var sums = WeightTree()
+            sums.clear()
             for rank in readers.indices {
-                for root in tree.roots[rank] { sums.known[root] = readers[rank].double() }
+                for root in tree.roots[rank] { sums[root] = readers[rank].double() }
             }
-            self.sums = sums
+            knowsSums = true
         case .token(let owner, _, _):
             return finish(readDraft(from: &readers[owner]))
         case .first: readFirst(from: &readers)
@@ -175,7 +200,7 @@ struct RowDraw {
         conclude()
     }
 
-    private mutating func readFirst(from readers: inout [WordReader]) {
+    private func readFirst(from readers: inout [WordReader]) {
         readCandidates(from: &readers)
         guard let alternatives = question.alternatives else { return }
         var roots: [Range<Int>: ExponentialSum] = [:]
@@ -199,7 +224,7 @@ struct RowDraw {
 
     private func writeCandidates(to writer: inout WordWriter) {
         let first = tree.shards[rank].lowerBound
-        let best = withLogits { topTokens($0, first: first, count: count) }
+        withLogits { topTokens($0, first: first, count: count, into: &best) }
         for index in 0..<min(count, drawableCount(rank)) {
             guard index < best.count else {
                 write(Draft(token: -1, logit: 0, raw: 0), to: &writer)
@@ -220,19 +245,25 @@ struct RowDraw {
         Draft(token: reader.token(), logit: reader.float(), raw: reader.float())
     }
 
-    private mutating func readCandidates(from readers: inout [WordReader]) {
-        candidates = []
+    private func readCandidates(from readers: inout [WordReader]) {
+        candidates.removeAll(keepingCapacity: true)
         var frontier: Candidate?
         for rank in readers.indices {
             let told = min(count, drawableCount(rank))
-            let drafts = (0..<told).map { _ in readDraft(from: &readers[rank]) }.filter { $0.token >= 0 }
-            candidates += drafts
+            let before = candidates.count
+            for _ in 0..<told {
+                let draft = readDraft(from: &readers[rank])
+                if draft.token >= 0 { candidates.append(draft) }
+            }
             // A rank that has more: nobody knows what stands behind its last one.
-            if drafts.count == told, told < drawableCount(rank), let last = drafts.last?.candidate {
+            if candidates.count == before + told, 0 < told, told < drawableCount(rank),
+                let last = candidates.last?.candidate
+            {
                 frontier = frontier.map { Candidate.isBefore($0, last) ? $0 : last } ?? last
             }
         }
-        candidates.sort { Candidate.isBefore($0.candidate, $1.candidate) }
+        // Each rank's are in order.
+        if readers.count > 1 { candidates.sort { Candidate.isBefore($0.candidate, $1.candidate) } }
         isComplete = frontier == nil
         certain = candidates.count
         if let frontier {
@@ -258,34 +289,37 @@ struct RowDraw {
 
     private var largest: Float { candidates.first?.logit ?? -.infinity }
 
-    /// The sums of this rank's segments within `root`.
-    private func weights(of root: Range<Int>) -> WeightTree {
+    /// Finds the sums of this rank's segments within `root`.
+    private func weigh(_ root: Range<Int>) {
         let first = tree.shards[rank].lowerBound
-        return withLogits { logits in
-            var sums = WeightTree()
-            guard let base = logits.baseAddress else { return sums }
+        ownSums.clear()
+        withLogits { logits in
+            guard let base = logits.baseAddress else { return }
             for segment in root {
                 let start = segment * logitsPerSegment - first
                 let count = min(logitsPerSegment, logits.count - start)
-                sums.known[segment..<segment + 1] =
+                ownSums[segment..<segment + 1] =
                     count > 0 ? weightSum(base + start, count: count, largest: largest, scale: scale) : 0
             }
-            return sums
         }
     }
 
     private func writeSums(to writer: inout WordWriter) {
-        for root in tree.roots[rank] { writer.put(weights(of: root).sum(root)) }
+        for root in tree.roots[rank] {
+            weigh(root)
+            writer.put(ownSums.sum(root))
+        }
     }
 
     /// The token of this rank's `segments` at which the running sum of their weights passes `target`.
     private func pick(_ segments: Range<Int>, _ target: Double) -> Draft {
         var (node, target) = (segments, target)
-        weights(of: segments).descend(&node, &target) { _ in false }
+        weigh(segments)
+        ownSums.descend(&node, &target) { _ in false }
         let first = tree.shards[rank].lowerBound
         let start = node.lowerBound * logitsPerSegment - first
         return withLogits { logits in
-            let drafts = (start..<min(start + logitsPerSegment, logits.count)).lazy.map {
+            let drafts = (start..<min(start + logitsPerSegment, logits.count)).lazy.map { [raw] in
                 Draft(token: TokenID(first + $0), logit: logits[$0], raw: raw[$0])
             }
             return pick(drafts, target) ?? Draft(token: TokenID(first + start), logit: logits[start], raw: raw[start])
@@ -310,7 +344,7 @@ struct RowDraw {
 
     // MARK: Conclusions
 
-    private mutating func conclude() {
+    private func conclude() {
         guard case .draw(let drawing, let position, _) = question else {
             if case .score(let token, _) = question { finish(Draft(token: token, logit: target, raw: target)) }
             return
@@ -323,14 +357,14 @@ struct RowDraw {
         guard options.temperature > 0, scale.isFinite else { return finish(best) }
         let uniform = Sampler.uniform(seed: options.seed, position: position)
         let keepsAll = options.topK <= 0 && options.minP <= 0
-        if keepsAll, sums == nil {
+        if keepsAll, !knowsSums {
             need = .sums
             return
         }
-        if keepsAll, options.topP >= 1, let sums {
+        if keepsAll, options.topP >= 1 {
             var node = 0..<tree.size
             var target = uniform * sums.sum(node)
-            sums.descend(&node, &target) { sums.known[$0] != nil }
+            sums.descend(&node, &target) { sums[$0] != nil }
             let owner = tree.roots.firstIndex { $0.contains(node) } ?? 0
             need = .token(of: owner, segments: node, target: target)
             return
@@ -349,7 +383,7 @@ struct RowDraw {
     private func kept(_ options: SamplingOptions) -> ArraySlice<Draft>? {
         let lowest = options.minP > 0 ? logarithm(options.minP) : -.infinity
         let most = options.topK > 0 ? options.topK : .max
-        let wanted = sums.map { $0.sum(0..<tree.size) * Double(options.topP) }
+        let wanted = knowsSums ? sums.sum(0..<tree.size) * Double(options.topP) : nil
         var end = 0
         var sum = 0.0
         var isEnd = false
@@ -374,7 +408,7 @@ struct RowDraw {
         return candidates[..<end]
     }
 
-    private mutating func finish(_ draft: Draft) {
+    private func finish(_ draft: Draft) {
         need = .nothing
         let isTold = question.alternatives != nil
         answer = ScoredToken(

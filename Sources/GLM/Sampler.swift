@@ -3,39 +3,67 @@ import Kernels
 
 /// Answers questions about rows of logits that are divided over the ranks of a stage. The same logits, options and position
 /// draw the same token, wherever and whenever, however the vocabulary is divided.
-struct Sampler {
-    let tree: VocabularyTree
-    let rank: Int
-    /// Tokens from this one on are never drawn.
-    let drawable: Int
+///
+/// One is used for step after step, so that its lists are allocated once.
+final class Sampler {
+    private let tree: VocabularyTree
+    private let rank: Int
+    /// The rows of the step, and of steps that had more.
+    private var rows: [RowDraw] = []
+    private var count = 0
+    private var writer = WordWriter()
+    private var readers: [WordReader] = []
 
-    /// The answers, in order, on every rank.
+    /// The sampler of rank `rank`, whose part of the vocabulary the tree tells.
+    init(tree: VocabularyTree, rank: Int) {
+        self.tree = tree
+        self.rank = rank
+    }
+
+    /// Asks one more question about a row of logits, of which `logits` is this rank's part; every rank asks the same.
     ///
-    /// - Parameters:
-    ///   - logits: This rank's part of each row.
-    ///   - collective: Every rank calls this with the same questions.
-    func answers(
-        _ questions: [RowQuestion], logits: [UnsafeBufferPointer<Float>], collective: any Collective
-    ) throws -> [ScoredToken] {
-        var rows = zip(questions, logits).map {
-            RowDraw($0, logits: $1, rank: rank, tree: tree, drawable: drawable)
+    /// - Parameter drawable: Tokens from this one on are never drawn.
+    func ask(_ question: RowQuestion, logits: UnsafeBufferPointer<Float>, drawable: Int) {
+        if count == rows.count { rows.append(RowDraw(rank: rank, tree: tree)) }
+        rows[count].ask(question, logits: logits, drawable: drawable)
+        count += 1
+    }
+
+    /// Hands the answer to every question to `hear`, in the order in which they were asked; the same on every rank.
+    func answer(_ collective: any Collective, _ hear: (ScoredToken) -> Void) throws {
+        defer {
+            for row in 0..<count { rows[row].forget() }
+            count = 0
         }
-        while rows.contains(where: { $0.answer == nil }) {
-            var writer = WordWriter()
-            for row in rows.indices { rows[row].write(to: &writer) }
-            let own = writer.words
-            try own.withUnsafeBufferPointer { own in
-                let others = tree.shards.indices.filter { $0 != rank }
-                let parcels = others.map { other in
-                    Parcel(rank: other, values: own, expected: rows.reduce(0) { $0 + $1.wordCount(of: other) })
+        while rows[..<count].contains(where: { $0.answer == nil }) {
+            writer.clear()
+            for row in 0..<count { rows[row].write(to: &writer) }
+            try writer.words.withUnsafeBufferPointer { own in
+                let told = try trade(own, collective)
+                readers.removeAll(keepingCapacity: true)
+                for shard in tree.shards.indices {
+                    readers.append(WordReader(shard == rank ? own : told[shard < rank ? shard : shard - 1]))
                 }
-                let told = try others.isEmpty ? [] : collective.trade(.draws, parcels)
-                var readers = [WordReader](repeating: WordReader(own), count: tree.shards.count)
-                for (other, words) in zip(others, told) { readers[other] = WordReader(words) }
-                for row in rows.indices { rows[row].read(from: &readers) }
+                for row in 0..<count { rows[row].read(from: &readers) }
             }
         }
-        return rows.compactMap(\.answer)
+        for row in 0..<count {
+            if let answer = rows[row].answer { hear(answer) }
+        }
+    }
+
+    /// Tells the other ranks this one's words and returns theirs, in order.
+    private func trade(
+        _ own: UnsafeBufferPointer<Float>, _ collective: any Collective
+    ) throws -> [UnsafeBufferPointer<Float>] {
+        if tree.shards.count == 1 { return [] }
+        let others = tree.shards.indices.filter { $0 != rank }
+        return try collective.trade(
+            .draws,
+            others.map { other in
+                let expected = rows[..<count].reduce(0) { $0 + $1.wordCount(of: other) }
+                return Parcel(rank: other, values: own, expected: expected)
+            })
     }
 
     /// A number in 0..<1 that depends on seed and position alone, so that a replay draws the same.

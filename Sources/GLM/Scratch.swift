@@ -33,6 +33,7 @@ final class Scratch {
     private(set) var gate: UnsafeMutablePointer<Float>  // [tokens, ffn]
     private(set) var up: UnsafeMutablePointer<Float>  // [tokens, ffn]
     private(set) var roots: [UnsafeMutablePointer<Float>] = []  // per subtree [tokens, hidden]
+    var known: [SubtreeRoot] = []  // the roots that a sum is made of, this rank's and the others'
     private(set) var cosines: UnsafeMutablePointer<Float>  // [tokens, rotary pairs]
     private(set) var sines: UnsafeMutablePointer<Float>  // [tokens, rotary pairs]
     private(set) var activations: UnsafeMutableRawPointer  // int8 blocks of the widest input
@@ -79,15 +80,10 @@ final class Scratch {
         self.tokens = tokens
     }
 
-    /// Room for so many floats each, side by side; valid until the next call.
-    func states(_ counts: [Int]) throws -> [UnsafeMutablePointer<Float>] {
-        let wanted = counts.reduce(0, +)
-        if wanted * 4 > stateMemory.byteCount { stateMemory = try MemoryRegion(byteCount: wanted * 5) }
-        var at = stateMemory.base.assumingMemoryBound(to: Float.self)
-        return counts.map { count in
-            defer { at += count }
-            return at
-        }
+    /// Room for attention's states of so many floats; valid until the next call.
+    func states(floats: Int) throws -> UnsafeMutablePointer<Float> {
+        if floats * 4 > stateMemory.byteCount { stateMemory = try MemoryRegion(byteCount: floats * 5) }
+        return stateMemory.base.assumingMemoryBound(to: Float.self)
     }
 
     /// Room for the addresses of `entries` pages; valid until the next call.

@@ -54,7 +54,7 @@ extension Stage {
     }
 
     /// attended <- attention of the queries in `rows`, computed by all ranks that share their KV heads.
-    func attendTogether(layer: Int, batch: Batch, rows: [Int], collective: any Collective) throws {
+    func attendTogether(batch: Batch, rows: [Int], collective: any Collective) throws {
         let peers = slots.peers
         let headDim = configuration.headDim
         let width = { (rank: Int) in self.slots.heads[rank].count * headDim }
@@ -67,14 +67,18 @@ extension Stage {
         // Receivers of this rank's roots: itself first, then its peers.
         let receivers = [slots.rank] + peers
         let sent = receivers.map { roots(from: slots.rank, to: $0, queries: queries, lengths: lengths) }
-        let memory = try scratch.states(sent.map(\.count))
+        var states = try scratch.states(floats: sent.reduce(0) { $0 + $1.count })
+        let memory = sent.map { list in
+            defer { states += list.count }
+            return states
+        }
         let sources = [UnsafePointer(scratch.query)] + received.map(\.baseAddress)
         compute(
-            items(sent.map(\.roots), queries: queries), layer: layer, batch: batch, rows: rows, receivers: receivers,
+            items(sent.map(\.roots), queries: queries), batch: batch, rows: rows, receivers: receivers,
             sources: sources, roots: sent.map(\.roots), memory: memory)
 
         let expected = peers.map { roots(from: $0, to: slots.rank, queries: queries, lengths: lengths) }
-        let states = try collective.trade(
+        let returned = try collective.trade(
             .attention,
             peers.indices.map { index in
                 Parcel(
@@ -85,11 +89,22 @@ extension Stage {
         // The state of every root for this rank's heads, wherever it was computed. They are only read.
         var found: [(root: Root, values: UnsafePointer<Float>)] = []
         for root in sent[0].roots { found.append((root, UnsafePointer(memory[0]) + root.offset)) }
-        for (list, values) in zip(expected, states) {
+        for (list, values) in zip(expected, returned) {
             guard let base = values.baseAddress else { continue }
             for root in list.roots { found.append((root, base + root.offset)) }
         }
         merge(found, queries: queries)
+    }
+
+    /// For each part of the batch, which of `rows` are its: their places in `rows`.
+    private func queries(of rows: [Int], batch: Batch) -> [Range<Int>] {
+        var first = 0
+        return batch.parts.map { part in
+            var end = first
+            while end < rows.count, rows[end] < part.rows.upperBound { end += 1 }
+            defer { first = end }
+            return first..<end
+        }
     }
 
     /// The calls of the kernel, the longest contexts first so that threads end together.
@@ -122,13 +137,13 @@ extension Stage {
 
     /// Computes the roots of this rank's slots into each receiver's memory.
     private func compute(
-        _ items: [Item], layer: Int, batch: Batch, rows: [Int], receivers: [Int], sources: [UnsafePointer<Float>?],
+        _ items: [Item], batch: Batch, rows: [Int], receivers: [Int], sources: [UnsafePointer<Float>?],
         roots: [[Root]], memory: [UnsafeMutablePointer<Float>]
     ) {
         let headDim = configuration.headDim
         let heads = shares.kvHeads.count
         if heads == 0 { return }
-        let tables = pageTables(layer: layer, batch: batch)
+        let tables = pageTables
         let next = Atomic<Int>(0)
         team.run { rank in
             let work = scratch.attention[rank]

@@ -36,7 +36,7 @@ struct SliceWeights: Sendable {
     }
 
     /// Every packed matrix.
-    var matrices: [PackedMatrix] { layers.flatMap(\.matrices) + (output.map { [$0] } ?? []) }
+    let matrices: [PackedMatrix]
 
     /// Reads and packs a slice, or takes what `cache` has of it. `progress` hears shares of the whole, from 0 to 1.
     init(
@@ -86,5 +86,6 @@ struct SliceWeights: Sendable {
             finalNorm = nil
             output = nil
         }
+        matrices = layers.flatMap(\.matrices) + (output.map { [$0] } ?? [])
     }
 }

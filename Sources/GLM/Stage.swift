@@ -29,8 +29,15 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     private let rotary: RotaryTable
     private let embedding: TensorRows?
     private let embeddingFormat: StoredFormat
-    let vocabulary: VocabularyTree?
+    /// All columns of the residual stream as one leaf: the tree of every column-parallel product.
+    let wholeHidden: ColumnTree
+    // What a step works with besides `scratch`: made anew in each, in memory that is allocated once.
+    private let batch = Batch()
+    var pageTables: [PageTable] = []
+    var calls: [AttentionCall] = []
     var logits: [Float] = []
+    var results: [SegmentResult] = []
+    let sampler: Sampler?
     /// What stands before the tokens of sequences whose penalties need it.
     var pasts: [SequenceID: PastTokens] = [:]
     /// The sums of the outputs of sequences whose mean is wanted, and of how many tokens.
@@ -77,7 +84,10 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         let kvType = try kvType ?? Self.kvType(description, type: type)
         self.kvType = kvType
         drawableTokens = configuration.vocabulary
-        vocabulary = slice.isLast ? VocabularyTree(shards: slice.vocabularyByRank) : nil
+        sampler =
+            slice.isLast
+            ? VocabularyTree(shards: slice.vocabularyByRank).map { Sampler(tree: $0, rank: slice.rank) } : nil
+        wholeHidden = .whole(configuration.hidden)
         let names = try TensorNames(configuration: configuration, tensors: description.tensors)
         if slice.isFirst {
             let rows = try source.rows(of: names.embedding.tensor, names.embedding.rows, columns: nil)
@@ -150,7 +160,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         let control = team.prepareThread()
         defer { Team.restoreThread(control) }
         for decision in step.changes { try change(decision) }
-        var batch = try Batch(step, configuration: configuration)
+        defer { batch.clear() }
+        try batch.lay(step, configuration: configuration)
         try scratch.reserve(tokens: max(batch.tokens.count, 1))
         for segment in step.segments {
             try pool.extend(
@@ -165,14 +176,13 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         for (row, position) in batch.positions.enumerated() {
             rotary.angles(position: position, into: scratch.cosines + row * pairs, scratch.sines + row * pairs)
         }
-        var rows = batch.tokens.count
+        layPageTables(batch)
         for layer in weights.layers.indices {
             // The last layer's attention output and feed-forward are computed only where logits are asked for.
-            let wanted = slice.isLast && layer == weights.layers.count - 1 ? batch.wishes.map(\.row) : nil
-            rows = try runLayer(layer, batch: batch, wanted: wanted, collective: collective)
-            if rows == 0 { break }
+            let isEnd = slice.isLast && layer == weights.layers.count - 1
+            try runLayer(layer, batch: batch, rows: isEnd ? batch.wanted : batch.rows, collective: collective)
         }
-        guard slice.isLast else { return .hidden(hidden(tokens: rows)) }
+        guard slice.isLast else { return .hidden(hidden(tokens: batch.tokens.count)) }
         return .results(try finish(batch, collective: collective))
     }
 

@@ -11,8 +11,8 @@ extension Stage {
         let wishes = batch.wishes
         guard !wishes.isEmpty, let norm = weights.finalNorm else { return [] }
         normalise(rows: wishes.count, norm: norm)
-        var results = batch.parts.map { SegmentResult(sequence: $0.segment.sequence, drawn: nil) }
-        embed(batch, into: &results)
+        beginResults(batch)
+        embed(batch)
         var start = 0
         while start < wishes.count {
             // The next run of rows whose logits are needed.
@@ -24,17 +24,44 @@ extension Stage {
             while end < min(wishes.count, start + Self.logitRows),
                 wishes[end].asks != nil || wishes[end].wantsLogits
             { end += 1 }
-            try answer(batch, rows: start..<end, into: &results, collective: collective)
+            try answer(batch, rows: start..<end, collective: collective)
             start = end
         }
-        return zip(batch.parts, results).compactMap { part, result in
-            part.segment.scoring == nil && result == SegmentResult(sequence: result.sequence, drawn: nil) ? nil : result
+        dropEmptyResults(batch)
+        return results
+    }
+
+    /// A result with nothing in it for each part, in the lists of the step before: whoever still has those keeps them.
+    private func beginResults(_ batch: Batch) {
+        results.removeLast(max(0, results.count - batch.parts.count))
+        for (index, part) in batch.parts.enumerated() {
+            let sequence = part.segment.sequence
+            guard index < results.count else {
+                results.append(SegmentResult(sequence: sequence, drawn: nil))
+                continue
+            }
+            var more: [ScoredToken] = []
+            swap(&more, &results[index].more)
+            more.removeAll(keepingCapacity: true)
+            results[index] = SegmentResult(sequence: sequence, drawn: nil, more: more)
         }
+    }
+
+    /// Leaves out the results of parts that asked for nothing.
+    private func dropEmptyResults(_ batch: Batch) {
+        var kept = 0
+        for (index, part) in batch.parts.enumerated() {
+            let empty = SegmentResult(sequence: part.segment.sequence, drawn: nil)
+            guard part.segment.scoring != nil || results[index] != empty else { continue }
+            if kept < index { results.swapAt(kept, index) }
+            kept += 1
+        }
+        results.removeLast(results.count - kept)
     }
 
     /// Computes the logits of a run of rows and answers what was asked of them.
     private func answer(
-        _ batch: Batch, rows: Range<Int>, into results: inout [SegmentResult], collective: any Collective
+        _ batch: Batch, rows: Range<Int>, collective: any Collective
     ) throws {
         let own = slice.vocabulary.count
         if logits.count < rows.count * own { logits = [Float](repeating: 0, count: rows.count * own) }
@@ -44,52 +71,49 @@ extension Stage {
                     [Product(matrix: output, output: base, stride: own)],
                     input: scratch.normed + rows.lowerBound * configuration.hidden, rows: rows.count)
             }
-            let lines = rows.indices.map { index in
-                UnsafeBufferPointer(
-                    rebasing: buffer[(index - rows.lowerBound) * own..<(index - rows.lowerBound + 1) * own])
-            }
-            try answerQuestions(batch, rows: rows, lines: lines, into: &results, collective: collective)
+            try answerQuestions(batch, rows: rows, own: UnsafeBufferPointer(buffer), collective: collective)
             guard rows.contains(where: { batch.wishes[$0].wantsLogits }) else { return }
             try gather(
-                batch, rows: rows, own: UnsafeBufferPointer(rebasing: buffer[..<(rows.count * own)]), into: &results,
+                batch, rows: rows, own: UnsafeBufferPointer(rebasing: buffer[..<(rows.count * own)]),
                 collective: collective)
         }
     }
 
     /// Draws tokens, and scores those that were asked about.
     private func answerQuestions(
-        _ batch: Batch, rows: Range<Int>, lines: [UnsafeBufferPointer<Float>], into results: inout [SegmentResult],
-        collective: any Collective
+        _ batch: Batch, rows: Range<Int>, own: UnsafeBufferPointer<Float>, collective: any Collective
     ) throws {
-        var asked: [Int] = []
-        var questions: [RowQuestion] = []
-        for row in rows {
-            let wish = batch.wishes[row]
-            switch wish.asks {
-            case nil: continue
-            case .score(let token, let alternatives): questions.append(.score(token, alternatives: alternatives))
-            case .draw(let drawing):
-                questions.append(
-                    .draw(
-                        drawing, position: batch.positions[wish.row] + 1,
-                        past: past(batch.parts[wish.part], drawing, row: wish.row)))
-            }
-            asked.append(row)
-        }
-        guard !questions.isEmpty else { return }
-        guard let vocabulary else {
+        guard batch.wishes[rows].contains(where: { $0.asks != nil }) else { return }
+        guard let sampler else {
             throw Problem.failed("the vocabulary is divided within a segment of \(logitsPerSegment) tokens")
         }
-        let sampler = Sampler(tree: vocabulary, rank: slice.rank, drawable: drawableTokens)
-        let answers = try sampler.answers(
-            questions, logits: asked.map { lines[$0 - rows.lowerBound] }, collective: collective)
-        for (row, answer) in zip(asked, answers) {
+        let width = slice.vocabulary.count
+        for row in rows {
+            let wish = batch.wishes[row]
+            let question: RowQuestion
+            switch wish.asks {
+            case nil: continue
+            case .score(let token, let alternatives): question = .score(token, alternatives: alternatives)
+            case .draw(let drawing):
+                question = .draw(
+                    drawing, position: batch.positions[wish.row] + 1,
+                    past: past(batch.parts[wish.part], drawing, row: wish.row))
+            }
+            let line = row - rows.lowerBound
+            sampler.ask(
+                question, logits: UnsafeBufferPointer(rebasing: own[line * width..<(line + 1) * width]),
+                drawable: drawableTokens)
+        }
+        var row = rows.lowerBound
+        try sampler.answer(collective) { answer in
+            while batch.wishes[row].asks == nil { row += 1 }
             let wish = batch.wishes[row]
             if case .score = wish.asks {
                 results[wish.part].scored.append(answer)
             } else {
                 draw(answer, batch.parts[wish.part], row: wish.row, into: &results[wish.part])
             }
+            row += 1
         }
     }
 
@@ -103,7 +127,9 @@ extension Stage {
             result.top = answer.top
             return
         }
-        guard result.more.count == right - 1, result.draws.last?.token.token == tokens[index] else { return }
+        guard result.more.count == right - 1, (result.more.last?.token ?? result.drawn)?.token == tokens[index] else {
+            return
+        }
         result.more.append(answer)
     }
 
@@ -112,20 +138,23 @@ extension Stage {
         guard drawing.options.hasPenalties else { return nil }
         let segment = part.segment
         let index = row - part.rows.lowerBound
-        if let past = drawing.past {
-            pasts[segment.sequence] = PastTokens(past, promptTokens: drawing.promptTokens)
+        // Taken out while it changes: changing it where it lies allocates each time.
+        var past = pasts.removeValue(forKey: segment.sequence)
+        if let given = drawing.past {
+            past = PastTokens(given, promptTokens: drawing.promptTokens)
         } else if index == segment.tokens.count - 1 - segment.guesses {
-            pasts[segment.sequence]?.cut(at: segment.start)
-            for token in segment.tokens[...index] { pasts[segment.sequence]?.add(token) }
+            past?.cut(at: segment.start)
+            for token in segment.tokens[...index] { past?.add(token) }
         } else {
-            pasts[segment.sequence]?.add(segment.tokens[index])
+            past?.add(segment.tokens[index])
         }
-        return pasts[segment.sequence]
+        pasts[segment.sequence] = past
+        return past
     }
 
     /// Puts the ranks' parts of the rows together, for those who want all logits.
     private func gather(
-        _ batch: Batch, rows: Range<Int>, own: UnsafeBufferPointer<Float>, into results: inout [SegmentResult],
+        _ batch: Batch, rows: Range<Int>, own: UnsafeBufferPointer<Float>,
         collective: any Collective
     ) throws {
         let others = try collective.gather(own)
@@ -141,7 +170,7 @@ extension Stage {
     }
 
     /// Adds up the outputs of sequences whose mean is wanted, token by token, and gives the embeddings that are complete.
-    private func embed(_ batch: Batch, into results: inout [SegmentResult]) {
+    private func embed(_ batch: Batch) {
         guard slice.rank == 0 else { return }
         let hidden = configuration.hidden
         for (index, wish) in batch.wishes.enumerated() where wish.isEmbedded {

@@ -11,17 +11,18 @@ struct Candidate: Hashable {
     }
 }
 
-/// The `count` greatest of `logits`, best first, or all there are; the first one is token `first`. NaN and -infinity are nobody.
-func topTokens(_ logits: UnsafeBufferPointer<Float>, first: Int, count: Int) -> [Candidate] {
-    guard count > 0 else { return [] }
+/// best <- the `count` greatest of `logits`, best first, or all there are; the first one is token `first`. NaN and -infinity are nobody.
+func topTokens(_ logits: UnsafeBufferPointer<Float>, first: Int, count: Int, into best: inout [Candidate]) {
+    best.removeAll(keepingCapacity: true)
+    guard count > 0 else { return }
     if count > mostInserted {
-        var all = logits.indices.compactMap { index in
-            logits[index] > -.infinity ? Candidate(token: TokenID(first + index), logit: logits[index]) : nil
+        for (index, logit) in logits.enumerated() where logit > -.infinity {
+            best.append(Candidate(token: TokenID(first + index), logit: logit))
         }
-        all.sort(by: Candidate.isBefore)
-        return Array(all.prefix(count))
+        best.sort(by: Candidate.isBefore)
+        best.removeLast(max(0, best.count - count))
+        return
     }
-    var best: [Candidate] = []
     best.reserveCapacity(count + 1)
     var bound = -Float.infinity
     for (index, logit) in logits.enumerated() where logit > bound {
@@ -32,7 +33,6 @@ func topTokens(_ logits: UnsafeBufferPointer<Float>, first: Int, count: Int) -> 
         if best.count > count { best.removeLast() }
         if best.count == count { bound = best[count - 1].logit }
     }
-    return best
 }
 
 /// So many are put in their place one by one; more are sorted.

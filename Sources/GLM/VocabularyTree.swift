@@ -57,11 +57,29 @@ struct VocabularyTree {
 
 /// Sums of weights by subtree, and the way down to the segment in which a running sum passes a target.
 struct WeightTree {
-    /// What is known, by subtree.
-    var known: [Range<Int>: Double] = [:]
+    private let size: Int
+    /// What is known: of the whole tree at 1, of the halves of node n at 2 n and 2 n + 1.
+    private var known: [Double?] = []
+
+    /// A tree of `size` leaves of which nothing is known.
+    init(size: Int) { self.size = size }
+
+    /// What is known of a subtree.
+    subscript(node: Range<Int>) -> Double? {
+        get { known.isEmpty ? nil : known[place(node)] }
+        set { known[place(node)] = newValue }
+    }
+
+    private func place(_ node: Range<Int>) -> Int { (size + node.lowerBound) / node.count }
+
+    /// Nothing is known any more; needed before anything is.
+    mutating func clear() {
+        known.removeAll(keepingCapacity: true)
+        known.append(contentsOf: repeatElement(nil, count: 2 * size))
+    }
 
     /// The sum over `node`.
-    func sum(_ node: Range<Int>) -> Double { VocabularyTree.sum(node, merge: +) { known[$0] } ?? 0 }
+    func sum(_ node: Range<Int>) -> Double { VocabularyTree.sum(node, merge: +) { self[$0] } ?? 0 }
 
     /// Goes down from `node` until `isEnd`, taking from `target` what is passed over.
     func descend(_ node: inout Range<Int>, _ target: inout Double, isEnd: (Range<Int>) -> Bool) {

@@ -4,6 +4,7 @@ import Core
 struct WordWriter {
     private(set) var words: [Float] = []
 
+    mutating func clear() { words.removeAll(keepingCapacity: true) }
     mutating func put(_ value: Float) { words.append(value) }
     mutating func put(_ token: TokenID) { words.append(Float(bitPattern: UInt32(bitPattern: token))) }
     mutating func put(_ value: Double) {

@@ -30,7 +30,7 @@ final class LinkCollective: Collective {
     /// Lets go of what the last call returned.
     func end() { held = [] }
 
-    func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) throws -> [SubtreeRoot] {
+    func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) throws -> [SubtreeRoot] {
         guard slice.rankCount > 1 else { return [] }
         let start = ContinuousClock.now
         defer { waited += .now - start }
@@ -40,7 +40,7 @@ final class LinkCollective: Collective {
             throw Problem.failed("the sums of leaves \(slice.leaves) can not be told apart on the wire")
         }
         for rank in others {
-            let range = elements[rank]
+            let range = division.elements(of: rank)
             let header = DataHeader(
                 kind: .roots, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
                 leaves: hull, parts: roots.count, elements: range.count)
@@ -52,7 +52,7 @@ final class LinkCollective: Collective {
         }
         held = []
         var found: [SubtreeRoot] = []
-        let own = elements[slice.rank]
+        let own = division.elements(of: slice.rank)
         for rank in others {
             let message = try link.receive(key(.roots, number, rank))
             let leaves = RootSpan.roots(of: slice.leavesByRank[rank], within: message.header.leaves)

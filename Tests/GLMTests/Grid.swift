@@ -145,7 +145,7 @@ private final class Outcomes: @unchecked Sendable {
 /// Where the ranks of a stage meet: everybody lays down a copy, waits for all, and reads the others'.
 private final class Meeting: @unchecked Sendable {
     private let condition = NSCondition()
-    private let count: Int
+    let count: Int
     private var laid: [Int: [[([Float], Range<Int>)]]] = [:]
 
     init(count: Int) { self.count = count }
@@ -188,15 +188,16 @@ private final class Meeting: @unchecked Sendable {
             return UnsafeBufferPointer(start: copy, count: values.count)
         }
 
-        func exchange(_ roots: [SubtreeRoot], elements: [Range<Int>]) throws -> [SubtreeRoot] {
+        func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) throws -> [SubtreeRoot] {
             round += 1
-            let end = elements.map(\.upperBound).max() ?? 0
+            let end = (0..<meeting.count).map { division.elements(of: $0).upperBound }.max() ?? 0
+            let own = division.elements(of: rank)
             let mine = roots.map { (Array(UnsafeBufferPointer(start: $0.values, count: end)), $0.leaves) }
             let all = meeting.meet(rank, round: round, mine)
             return all.indices.filter { $0 != rank }.flatMap { other in
                 all[other].compactMap { values, leaves in
                     // What another's rank is not for this one must not be read.
-                    let known = values.indices.map { elements[rank].contains($0) ? values[$0] : .nan }
+                    let known = values.indices.map { own.contains($0) ? values[$0] : .nan }
                     return keep(known).baseAddress.map { SubtreeRoot(leaves: leaves, values: UnsafePointer($0)) }
                 }
             }

@@ -90,9 +90,11 @@ private func answers(
     }
     let memory = shards.indices.map { rank in logits.indices.map { views(rank, $0) } }
     defer { for views in memory { for view in views { view.deallocate() } } }
-    var ranks = shards.indices.map { rank in
-        questions.indices.map {
-            RowDraw(questions[$0], logits: memory[rank][$0], rank: rank, tree: tree, drawable: drawable)
+    let ranks = shards.indices.map { rank in
+        questions.indices.map { row in
+            let draw = RowDraw(rank: rank, tree: tree)
+            draw.ask(questions[row], logits: memory[rank][row], drawable: drawable)
+            return draw
         }
     }
     while ranks[0].contains(where: { $0.answer == nil }) {

@@ -93,8 +93,8 @@ struct ModelBench: AsyncParsableCommand {
     }
 
     /// Tokens that repeat nothing for long, all inside the smallest vocabulary served; each job has its own.
-    private func tokens(_ count: Int, job: Int, vocabulary: Int) -> [TokenID] {
-        (0..<count).map { TokenID(($0 &* 7919 &+ 13 &+ job) % min(vocabulary, 256)) }
+    private func token(_ index: Int, job: Int, vocabulary: Int) -> TokenID {
+        TokenID((index &* 7919 &+ 13 &+ job) % min(vocabulary, 256))
     }
 
     private func measureHere(
@@ -127,6 +127,9 @@ struct ModelBench: AsyncParsableCommand {
         var shares: [Double] = []
         for _ in 0..<repeats {
             let ids = (0..<jobs).map { _ in generator.nextSequence() }
+            var segments = ids.map {
+                Segment(sequence: $0, start: 0, tokens: [], output: .none, attention: attention)
+            }
             var position = 0
             /// Gives every job `count` tokens more, as many in a step as `chunk` lets in.
             func feed(_ count: Int) throws {
@@ -134,14 +137,21 @@ struct ModelBench: AsyncParsableCommand {
                 while position < end {
                     let next = min(chunk, end - position)
                     let isLast = position + next == end
-                    let segments = ids.enumerated().map { job, id in
-                        Segment(
-                            sequence: id, start: position, tokens: tokens(next, job: job, vocabulary: vocabulary),
-                            output: isLast ? greedy : .none, attention: attention)
+                    for job in segments.indices {
+                        segments[job].start = position
+                        segments[job].output = isLast ? greedy : .none
+                        segments[job].tokens.removeAll(keepingCapacity: true)
+                        for index in 0..<next {
+                            segments[job].tokens.append(token(index, job: job, vocabulary: vocabulary))
+                        }
                     }
                     let together = max(chunk / next, 1)
-                    for first in stride(from: 0, to: jobs, by: together) {
-                        _ = try generator.run(Array(segments[first..<min(first + together, jobs)]))
+                    if jobs <= together {
+                        _ = try generator.run(segments)
+                    } else {
+                        for first in stride(from: 0, to: jobs, by: together) {
+                            _ = try generator.run(Array(segments[first..<min(first + together, jobs)]))
+                        }
                     }
                     position += next
                 }
@@ -192,7 +202,9 @@ struct ModelBench: AsyncParsableCommand {
             for turn in 0..<repeats {
                 let requests = try (0..<jobs).map { job in
                     JobRequest(
-                        prompt: tokens(max(prefill, 1), job: turn * jobs + job, vocabulary: configuration.vocabulary),
+                        prompt: (0..<max(prefill, 1)).map {
+                            token($0, job: turn * jobs + job, vocabulary: configuration.vocabulary)
+                        },
                         // Guesses of made-up text would say nothing about speed.
                         options: GenerationOptions(
                             maxTokens: decode + 1, ignoresEndOfSequence: true, attention: try options.attention(),
