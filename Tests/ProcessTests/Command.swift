@@ -30,9 +30,11 @@ enum Command {
         }
     }
 
-    /// Runs `glm` to its end, or ends it after `limit`.
-    static func run(_ arguments: [String], limit: Duration = .seconds(60)) async throws -> Outcome {
-        let process = try Running(arguments)
+    /// Runs `glm`, or another program, to its end, or ends it after `limit`.
+    static func run(
+        _ arguments: [String], program: String = binary, environment: [String] = [], limit: Duration = .seconds(60)
+    ) async throws -> Outcome {
+        let process = try Running(arguments, program: program, environment: environment)
         return try await process.wait(limit: limit)
     }
 }
@@ -46,14 +48,16 @@ final class Running {
 
     /// Its id.
     let id: pid_t
-    /// The words after `glm`.
+    /// The words after the program's name.
     let arguments: [String]
+    private let program: String
     private let folder: Scratch
     private var status: Int32?
 
-    /// Starts `glm` with `arguments`.
-    init(_ arguments: [String]) throws {
+    /// Starts `glm`, or another program, with `arguments`; `environment` is added to this process's own.
+    init(_ arguments: [String], program: String = Command.binary, environment: [String] = []) throws {
         self.arguments = arguments
+        self.program = program
         folder = try Scratch()
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
@@ -61,11 +65,15 @@ final class Running {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, folder.path + "/out", O_WRONLY | O_CREAT, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, folder.path + "/err", O_WRONLY | O_CREAT, 0o600)
-        let words = ([Command.binary] + arguments).map { strdup($0) } + [nil]
-        defer { words.forEach { free($0) } }
+        let words = ([program] + arguments).map { strdup($0) } + [nil]
+        let added = environment.map { strdup($0) }
+        defer { (words + added).forEach { free($0) } }
+        var inherited = 0
+        while environ[inherited] != nil { inherited += 1 }
+        let variables = added + UnsafeBufferPointer(start: environ, count: inherited) + [nil]
         var id: pid_t = 0
-        let failed = posix_spawn(&id, Command.binary, &actions, nil, words, environ)
-        guard failed == 0 else { throw Failure(description: "\(Command.binary) cannot be started: error \(failed)") }
+        let failed = posix_spawnp(&id, program, &actions, nil, words, variables)
+        guard failed == 0 else { throw Failure(description: "\(program) cannot be started: error \(failed)") }
         self.id = id
     }
 
@@ -100,7 +108,8 @@ final class Running {
         while isRunning {
             if ContinuousClock.now > end {
                 kill(id, SIGKILL)
-                throw Failure(description: "glm \(arguments.joined(separator: " ")) did not end in \(limit): \(errors)")
+                throw Failure(
+                    description: "\(program) \(arguments.joined(separator: " ")) did not end in \(limit): \(errors)")
             }
             try await Task.sleep(for: .milliseconds(10))
         }
