@@ -44,7 +44,7 @@ struct AllocationTests {
             return try #require(line.flatMap { Int($0.dropFirst(12)) }, "\(run)")
         }
 
-        /// Calls in each of a hundred steps behind the first `fewer`.
+        /// Calls for each of a hundred tokens behind the first `fewer`.
         ///
         /// Rounded down: lists that hold something of every token (a sequence's pages, what was drawn) grow now and then.
         func countPerStep(_ arguments: [String], flag: String, fewer: Int) async throws -> Int {
