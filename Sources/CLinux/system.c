@@ -1,16 +1,22 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 #if defined(__x86_64__)
@@ -26,11 +32,39 @@ void clinux_set_thread_name(const char *name) {
   pthread_setname_np(pthread_self(), kept);
 }
 
-int clinux_pin_thread(int processor) {
+int clinux_pin_thread(int processor) { return clinux_keep_thread(&processor, 1); }
+
+int clinux_keep_thread(const int32_t *processors, int count) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(processor, &set);
+  for (int i = 0; i < count; i++) CPU_SET(processors[i], &set);
   return pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+int clinux_take_memory_of(const int32_t *nodes, int count) {
+  enum { most = 1024, bits = 8 * sizeof(unsigned long) };
+  unsigned long mask[most / bits] = {0};
+  for (int i = 0; i < count; i++) {
+    if (nodes[i] < 0 || nodes[i] >= most) return EINVAL;
+    mask[nodes[i] / bits] |= 1ul << (nodes[i] % bits);
+  }
+  int mode = count == 1 ? MPOL_PREFERRED : MPOL_INTERLEAVE;
+  // The kernel reads one bit less than it is told of.
+  return syscall(SYS_set_mempolicy, mode, mask, (unsigned long)most + 1) == 0 ? 0 : errno;
+}
+
+int clinux_claim(const char *name) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  size_t length = strlen(name);
+  if (length >= sizeof address.sun_path) return -1;
+  // An empty first byte: a name of the kernel's, and no file.
+  memcpy(address.sun_path + 1, name, length);
+  int claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (claim < 0) return -1;
+  socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
+  if (bind(claim, (struct sockaddr *)&address, size) == 0) return claim;
+  close(claim);
+  return -1;
 }
 
 void clinux_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseconds) {

@@ -13,9 +13,9 @@ public final class Team: Sendable {
 
     /// A team of `size`; its helpers are called `name` and their rank.
     ///
-    /// `pin` gives the processor of each rank, the caller's first; by default nobody is pinned, since several workers
-    /// of one host would all choose the same processors.
-    public init(size: Int, name: String = "team", pin: [Int]? = nil) {
+    /// `pin` gives the processor of each rank, the caller's first, or nil for one that is not pinned; by default nobody
+    /// is, since several workers of one host would all choose the same processors.
+    public init(size: Int, name: String = "team", pin: [Int?]? = nil) {
         precondition(size >= 1)
         self.size = size
         let processors = Topology.processors.count
@@ -51,7 +51,7 @@ public final class Team: Sendable {
 /// What the members of a team share. Helpers hold this and not the team, so that the team's end can end them.
 private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are written only while no helper runs
     private let size: Int
-    private let pin: [Int]?
+    private let pin: [Int?]?
     private let spinNanoseconds: UInt64
     private let generation = Futex()
     private let sleepers = Futex()
@@ -62,7 +62,7 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
     private var job: UnsafePointer<clinux_loan>?
     private var isDismissed = false
 
-    init(size: Int, pin: [Int]?, spinNanoseconds: UInt64) {
+    init(size: Int, pin: [Int?]?, spinNanoseconds: UInt64) {
         self.size = size
         self.pin = pin
         self.spinNanoseconds = spinNanoseconds
@@ -70,7 +70,7 @@ private final class Crew: @unchecked Sendable {  // `job` and `isDismissed` are 
 
     @discardableResult
     func prepare(_ rank: Int) -> UInt32 {
-        if let pin, rank < pin.count { _ = clinux_pin_thread(Int32(pin[rank])) }
+        if let pin, rank < pin.count, let processor = pin[rank] { _ = clinux_pin_thread(Int32(processor)) }
         return clinux_flush_denormals()
     }
 

@@ -5,12 +5,14 @@ import Glibc
 public enum Topology {
     /// The processors that the scheduler may put this process on.
     public static let processors: [Int] = {
-        for line in lines(of: "/proc/self/status") where line.hasPrefix("Cpus_allowed_list:") {
-            let found = list(line.dropFirst("Cpus_allowed_list:".count))
-            if !found.isEmpty { return found }
-        }
-        return Array(0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+        let found = allowed("Cpus_allowed_list:")
+        return found.isEmpty ? Array(0..<max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))) : found
     }()
+
+    /// A list that the process's status has.
+    static func allowed(_ key: String) -> [Int] {
+        lines(of: "/proc/self/status").first { $0.hasPrefix(key) }.map { list($0.dropFirst(key.count)) } ?? []
+    }
 
     /// Whether this processor runs the instructions that the arithmetic is compiled for: AVX2, FMA and F16C on x86.
     public static let runsArithmetic = clinux_has_avx2() != 0
@@ -85,7 +87,7 @@ public enum Topology {
     private static func number(in path: String) -> Int? { lines(of: path).first.flatMap { Int($0) } }
 
     /// The lines of a small text file; none when it can not be read.
-    private static func lines(of path: String) -> [Substring] {
+    static func lines(of path: String) -> [Substring] {
         let file = open(path, O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return [] }
         defer { close(file) }

@@ -12,6 +12,17 @@ void clinux_set_thread_name(const char *name);
 /// Pins the calling thread to one processor; 0 when it worked.
 int clinux_pin_thread(int processor);
 
+/// Keeps the calling thread, and those that it starts from then on, on some processors; 0 when it worked.
+int clinux_keep_thread(const int32_t *processors, int count);
+
+/// Memory that the calling thread, and those that it starts from then on, touch first comes from one node while it has
+/// some, or from several in turn; 0 when it worked, or what errno says.
+int clinux_take_memory_of(const int32_t *nodes, int count);
+
+/// Takes a name that one process of this machine (of its network namespace) has at a time: a descriptor, which gives
+/// the name back when it is closed, or -1.
+int clinux_claim(const char *name);
+
 /// Sleeps while *word == expected, until woken or `nanoseconds` have passed (negative: no limit).
 void clinux_futex_wait(const uint32_t *word, uint32_t expected, int64_t nanoseconds);
 
