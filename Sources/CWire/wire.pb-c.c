@@ -4185,7 +4185,7 @@ const ProtobufCMessageDescriptor wire__range__descriptor =
   (ProtobufCMessageInit) wire__range__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[11] =
+static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[12] =
 {
   {
     "worker",
@@ -4319,6 +4319,18 @@ static const ProtobufCFieldDescriptor wire__worker_hello__field_descriptors[11] 
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "numa_nodes",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__WorkerHello, numa_nodes),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__worker_hello__field_indices_by_name[] = {
   3,   /* field[3] = data_endpoint */
@@ -4329,6 +4341,7 @@ static const unsigned wire__worker_hello__field_indices_by_name[] = {
   10,   /* field[10] = measures_links */
   2,   /* field[2] = memory_bytes */
   5,   /* field[5] = model_digest */
+  11,   /* field[11] = numa_nodes */
   9,   /* field[9] = processors */
   1,   /* field[1] = threads */
   0,   /* field[0] = worker */
@@ -4336,7 +4349,7 @@ static const unsigned wire__worker_hello__field_indices_by_name[] = {
 static const ProtobufCIntRange wire__worker_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
 {
@@ -4346,7 +4359,7 @@ const ProtobufCMessageDescriptor wire__worker_hello__descriptor =
   "Wire__WorkerHello",
   "wire",
   sizeof(Wire__WorkerHello),
-  11,
+  12,
   wire__worker_hello__field_descriptors,
   wire__worker_hello__field_indices_by_name,
   1,  wire__worker_hello__number_ranges,
@@ -8989,7 +9002,7 @@ const ProtobufCMessageDescriptor wire__job_list__descriptor =
   (ProtobufCMessageInit) wire__job_list__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor wire__member__field_descriptors[16] =
+static const ProtobufCFieldDescriptor wire__member__field_descriptors[17] =
 {
   {
     "worker",
@@ -9183,6 +9196,18 @@ static const ProtobufCFieldDescriptor wire__member__field_descriptors[16] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "numa_nodes",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Wire__Member, numa_nodes),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned wire__member__field_indices_by_name[] = {
   11,   /* field[11] = activity */
@@ -9193,6 +9218,7 @@ static const unsigned wire__member__field_indices_by_name[] = {
   6,   /* field[6] = layers */
   7,   /* field[7] = leaves */
   8,   /* field[8] = memory */
+  16,   /* field[16] = numa_nodes */
   14,   /* field[14] = peak_memory_bytes */
   5,   /* field[5] = rank */
   3,   /* field[3] = stage */
@@ -9207,7 +9233,7 @@ static const ProtobufCIntRange wire__member__number_ranges[3 + 1] =
   { 1, 0 },
   { 13, 10 },
   { 20, 15 },
-  { 0, 16 }
+  { 0, 17 }
 };
 const ProtobufCMessageDescriptor wire__member__descriptor =
 {
@@ -9217,7 +9243,7 @@ const ProtobufCMessageDescriptor wire__member__descriptor =
   "Wire__Member",
   "wire",
   sizeof(Wire__Member),
-  16,
+  17,
   wire__member__field_descriptors,
   wire__member__field_indices_by_name,
   3,  wire__member__number_ranges,

@@ -75,7 +75,7 @@ extension Coordinator: ClusterService {
                 leaves: slice?.leaves, memory: member.hello.memoryBytes,
                 weightBytes: member.ready?.weightBytes ?? 0, kv: pools[worker] ?? KVUse(),
                 busy: member.trace.busy, peakMemory: member.peakMemory, traffic: member.traffic,
-                threads: member.hello.threads,
+                threads: member.hello.threads, numaNodes: member.hello.numaNodes,
                 activity: assembly.problem(of: worker)?.message ?? member.activity)
         }
         return ClusterStatus(

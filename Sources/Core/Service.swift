@@ -272,6 +272,8 @@ public struct ClusterStatus: Hashable, Sendable {
         public var traffic: Traffic
         /// Compute threads.
         public var threads: Int
+        /// The NUMA nodes that it keeps to, like `0,2`, or empty where its host has one.
+        public var numaNodes: String
         /// What it does now: `idle`, `loading 43%`, `step 17: 512 tokens`.
         public var activity: String
 
@@ -279,7 +281,8 @@ public struct ClusterStatus: Hashable, Sendable {
         public init(
             worker: WorkerID, state: String, stage: Int?, rank: Int?, layers: Range<Int>?, leaves: Range<Int>?,
             memory: Int, weightBytes: Int, kv: KVUse = KVUse(), busy: Double = 0, peakMemory: Int = 0,
-            traffic: Traffic = Traffic(), threads: Int, activity: String
+            traffic: Traffic = Traffic(), threads: Int, numaNodes: String = "",
+            activity: String
         ) {
             self.worker = worker
             self.state = state
@@ -294,6 +297,7 @@ public struct ClusterStatus: Hashable, Sendable {
             self.peakMemory = peakMemory
             self.traffic = traffic
             self.threads = threads
+            self.numaNodes = numaNodes
             self.activity = activity
         }
     }

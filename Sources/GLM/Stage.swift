@@ -66,13 +66,14 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     ///   - kvPages: Pages of the KV pool; see `kvShare` for how many a sequence takes.
     ///   - kvMemoryPages: How many of those are memory, nil for all; the others are a file's in `spillFolder`.
     ///   - cache: Where packed weights may lie already.
+    ///   - pins: The processor of each thread, as `Team` takes them.
     public init(
         description: ModelDescription, slice: Slice, source: any TensorSource, type: WeightType?, kvType: KVType? = nil,
         kvPages: Int, kvMemoryPages: Int? = nil, spillFolder: String? = nil, cache: PackedCache? = nil, threads: Int,
-        progress: (Double) -> Void
+        pins: [Int?]? = nil, progress: (Double) -> Void
     ) throws {
         let configuration = description.configuration
-        let team = Team(size: threads, name: "glm-compute")
+        let team = Team(size: threads, name: "glm-compute", pin: pins)
         let control = team.prepareThread()
         defer { Team.restoreThread(control) }
         let shares = Shares(configuration, leaves: slice.leaves)

@@ -52,7 +52,7 @@ extension ClusterStatus.Member {
                 traffic.byName.map { name, sent in
                     (name, .record(["messages": .integer(sent.messages), "bytes": .integer(sent.bytes)]))
                 }), "tokens": .integer(traffic.tokens), "threads": .integer(threads),
-            "activity": .string(activity),
+            "numa_nodes": numaNodes.isEmpty ? .null : .string(numaNodes), "activity": .string(activity),
         ])
     }
 }

@@ -124,7 +124,7 @@ extension Decoder {
                     weightBytes: try count(member.weight_bytes), kv: try use(the(member.kv)),
                     busy: member.busy, peakMemory: try count(member.peak_memory_bytes),
                     traffic: traffic(member.traffic),
-                    threads: try small(member.threads),
+                    threads: try small(member.threads), numaNodes: try name(member.numa_nodes),
                     activity: try name(member.activity)))
         }
         return ClusterStatus(

@@ -19,7 +19,7 @@ extension Decoder {
             kvMemoryBytes: hello.kv_memory_bytes > 0 ? try count(hello.kv_memory_bytes) : nil,
             kvSpillBytes: try count(hello.kv_spill_bytes),
             processors: hello.processors > 0 ? try small(hello.processors) : nil,
-            measuresLinks: hello.measures_links != 0)
+            measuresLinks: hello.measures_links != 0, numaNodes: try name(hello.numa_nodes))
     }
 
     func token(_ token: Wire__TokenLogprob) throws -> TokenLogprob {

@@ -168,6 +168,7 @@ extension Encoder {
         made.pointee.peak_memory_bytes = UInt64(clamping: member.peakMemory)
         made.pointee.traffic = traffic(member.traffic)
         made.pointee.threads = UInt32(clamping: member.threads)
+        made.pointee.numa_nodes = arena.place(text: member.numaNodes)
         made.pointee.activity = arena.place(text: member.activity)
         return made
     }

@@ -32,6 +32,7 @@ extension Encoder {
         made.pointee.kv_memory_bytes = UInt64(clamping: hello.kvMemoryBytes ?? 0)
         made.pointee.processors = UInt32(clamping: hello.processors ?? 0)
         made.pointee.measures_links = hello.measuresLinks ? 1 : 0
+        made.pointee.numa_nodes = arena.place(text: hello.numaNodes)
         return made
     }
 

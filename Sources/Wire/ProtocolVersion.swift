@@ -12,7 +12,7 @@ public struct ProtocolVersion: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// What this program speaks; `proto/README.md` says when it changes.
-    public static let current = ProtocolVersion(major: 2, minor: 3)
+    public static let current = ProtocolVersion(major: 2, minor: 4)
 
     /// `major.minor`.
     public var description: String { "\(major).\(minor)" }

@@ -24,12 +24,15 @@ public struct WorkerHello: Sendable, Hashable {
     public var processors: Int?
     /// Whether it can measure its links.
     public var measuresLinks: Bool
+    /// The NUMA nodes that it keeps to, like `0,2`, or empty where its host has one.
+    public var numaNodes: String
 
     /// A hello.
     public init(
         worker: WorkerID, threads: Int, memoryBytes: Int, dataEndpoint: String, dataPublicKey: String = "",
         modelDigest: String = "", instructionSet: String = "", kvMemoryBytes: Int? = nil,
-        kvSpillBytes: Int = 0, processors: Int? = nil, measuresLinks: Bool = false
+        kvSpillBytes: Int = 0, processors: Int? = nil, measuresLinks: Bool = false,
+        numaNodes: String = ""
     ) {
         self.worker = worker
         self.threads = threads
@@ -42,6 +45,7 @@ public struct WorkerHello: Sendable, Hashable {
         self.kvSpillBytes = kvSpillBytes
         self.processors = processors
         self.measuresLinks = measuresLinks
+        self.numaNodes = numaNodes
     }
 }
 

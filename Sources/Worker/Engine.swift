@@ -30,6 +30,8 @@ final class Engine: Sendable {
         var threads: Int
         var checkpoint: Checkpoint?
         var digest: String
+        /// The processor of each compute thread.
+        var pins: [Int?]?
         var cache: String?
         var disk: DiskRoom?
         var spillFolder: String?

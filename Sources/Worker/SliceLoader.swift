@@ -70,7 +70,8 @@ struct SliceLoader: Sendable {
             description: description, slice: slice, source: source, type: assignment.weightType,
             kvType: assignment.kvType,
             kvPages: assignment.kvPages, kvMemoryPages: assignment.kvMemoryPages, spillFolder: parts.spillFolder,
-            cache: cache(assignment, description), threads: parts.threads
+            cache: cache(assignment, description), threads: parts.threads,
+            pins: parts.pins
         ) { fraction in
             parts.vitals.set(activity: "loading \(Int(fraction * 100))%")
             guard lastTold.duration(to: .now) > .milliseconds(250) else { return }

@@ -43,16 +43,30 @@ public final class Worker: Sendable {
     /// Ends `run`; from any thread.
     public func stop() { inbox.put(.stop) }
 
+    /// Takes its place among the host's NUMA nodes: all threads that compute and load come from the calling one.
+    private func settle() {
+        guard let place = settings.place else { return }
+        let refused = place.apply()
+        let memory = place.nodes.count == 1 ? "memory there first" : "memory spread over them"
+        let words = [
+            "NUMA \(place)", "\(settings.threads) threads", memory,
+            settings.pins == nil ? "threads move within" : "a processor for each thread",
+        ]
+        settings.log("worker \(settings.name): \((words + refused).joined(separator: ", "))")
+    }
+
     /// Serves until it is stopped, told to end, or refused: then it throws why.
     ///
     /// `isParentAlive` is asked with every heartbeat; a child of `glm up` ends with it.
     public func run(isParentAlive: () -> Bool = { true }) throws {
+        settle()
         let greeting = Message.workerHello(
             WorkerHello(
                 worker: settings.name, threads: settings.threads, memoryBytes: settings.memory,
                 dataEndpoint: link.endpoint, modelDigest: digest, instructionSet: InstructionSet.current.name,
                 kvMemoryBytes: settings.kvMemory, kvSpillBytes: settings.kvSpill,
-                processors: Topology.processors.count, measuresLinks: true)
+                processors: Topology.processors.count, measuresLinks: true,
+                numaNodes: settings.place?.list ?? "")
         ).encode()
         let inbox = inbox
         settings.log("worker \(settings.name): looking for the coordinator at \(settings.coordinator)")
@@ -65,7 +79,7 @@ public final class Worker: Sendable {
         let engine = Engine(
             Engine.Parts(
                 link: link, desk: desk, vitals: vitals, threads: settings.threads, checkpoint: checkpoint,
-                digest: digest, cache: settings.cache,
+                digest: digest, pins: settings.pins, cache: settings.cache,
                 disk: settings.kvFolder.flatMap { folder in settings.kvDisk.map { DiskRoom(folder: folder, bytes: $0) }
                 },
                 spillFolder: settings.kvFolder, packedFolders: packedFolders, send: send, record: settings.record,

@@ -1,4 +1,5 @@
 public import Core
+public import Threads
 public import Transport
 
 /// What a worker is told when it starts.
@@ -29,6 +30,10 @@ public struct WorkerSettings: Sendable {
     public var kvDisk: Int?
     /// The folder for those.
     public var kvFolder: String?
+    /// The NUMA nodes that it keeps to, or nil where there is nothing to choose.
+    public var place: Placement?
+    /// The processor of each compute thread, or nil where they may move.
+    public var pins: [Int?]?
     /// What it says while it runs, a line at a time.
     public var log: @Sendable (String) -> Void
     /// What it writes down about sequences: what happened, and the facts by name.
@@ -39,6 +44,7 @@ public struct WorkerSettings: Sendable {
         coordinator: String, security: Security = .open, name: WorkerID, threads: Int, memory: Int,
         model: String? = nil, dataEndpoint: String, insecure: Bool = false, cache: String? = nil,
         kvMemory: Int? = nil, kvSpill: Int = 0, kvDisk: Int? = nil, kvFolder: String? = nil,
+        place: Placement? = nil, pins: [Int?]? = nil,
         record: @escaping @Sendable (String, [(String, String)]) -> Void = { _, _ in },
         log: @escaping @Sendable (String) -> Void = { _ in }
     ) {
@@ -55,6 +61,8 @@ public struct WorkerSettings: Sendable {
         self.kvSpill = kvSpill
         self.kvDisk = kvDisk
         self.kvFolder = kvFolder
+        self.place = place
+        self.pins = pins
         self.record = record
         self.log = log
     }

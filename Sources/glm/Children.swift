@@ -169,12 +169,13 @@ struct LocalCluster: Sendable {
                 CoordinatorSettings(
                     model: model, endpoints: [control], layout: layout, weightType: type, kvType: kvType))
             serving = Task { await coordinator.run() }
-            let memory = share(of: layout.workers)
+            let places = try WorkerPlaces(layout)
+            let memory = places.memory
             for index in 0..<layout.workers {
                 children.append(
                     try Self.worker(
-                        index, memory: memory, control: control, model: model, threads: threads, folder: folder.path
-                    ))
+                        index, memory: memory, control: control, model: model, threads: threads,
+                        places: places, folder: folder.path))
             }
             while try await !coordinator.isReady() {
                 if let ended = children.first(where: { !$0.isRunning }) { throw ended.end }
@@ -190,20 +191,19 @@ struct LocalCluster: Sendable {
         }
     }
 
-    /// What each of `count` workers of this machine may offer: a share of the memory that is free, in bytes.
-    static func share(of count: Int) -> Int { max(Topology.memoryAvailable() / 10 * 8 / count, 1 << 20) }
-
-    /// Starts worker `index` on this machine, which offers `memory` bytes.
+    /// Starts worker `index` on this machine, which offers `memory` bytes; it has the threads that go with its place unless told.
     static func worker(
-        _ index: Int, memory: Int, control: String, model: String, threads: Int, folder: String, pool: [String] = []
+        _ index: Int, memory: Int, control: String, model: String, threads: Int?, places: WorkerPlaces, folder: String,
+        pool: [String] = []
     ) throws -> Child {
-        try Child(
+        let threads = threads ?? places.threads(index)
+        return try Child(
             "worker-\(index)",
             [
                 "worker", "--coordinator", control, "--name", "worker-\(index)", "--threads", "\(threads)", "--model",
                 model, "--memory", "\(memory)", "--bind", "ipc://\(folder)/data-\(index)-\(monotonicNumber())",
                 "--with-parent",
-            ] + pool, folder: folder)
+            ] + places.flags(index) + pool, folder: folder)
     }
 
     /// Ends the workers and the coordinator.

@@ -77,7 +77,7 @@ struct Generate: AsyncParsableCommand {
             let room = min(ids.count + maxTokens, configuration.contextLength) + Slots.pageTokens
             let generator = try Generator(
                 checkpoint, type: try options.weightType(), kvType: try options.kvType(), kvTokens: room,
-                threads: try options.threadCount(ranks: 1)
+                threads: try options.threadCount(.single)
             )
             if let tokenizer {
                 generator.stage.drawableTokens = min(tokenizer.lastTokenEnd, configuration.vocabulary)
@@ -110,7 +110,7 @@ struct Generate: AsyncParsableCommand {
     ) async throws -> FinishReason {
         let cluster = try await LocalCluster.start(
             layout: layout, model: options.model, type: try options.weightType(), kvType: try options.kvType(),
-            threads: try options.threadCount(ranks: layout.ranks))
+            threads: try options.threadCount(layout))
         do {
             let (_, events) = try await cluster.coordinator.submit(
                 JobRequest(prompt: ids, options: generation, endsWithClient: true))

@@ -40,13 +40,13 @@ struct Logits: AsyncParsableCommand {
             let room = sequences.reduce(0) { $0 + $1.count + Slots.pageTokens }
             let generator = try Generator(
                 checkpoint, type: try options.weightType(), kvType: try options.kvType(), kvTokens: room,
-                threads: try options.threadCount(ranks: 1)
+                threads: try options.threadCount(.single)
             )
             logits = try generator.logits(of: sequences, chunk: chunk, attention: attention)
         } else {
             let cluster = try await LocalCluster.start(
                 layout: layout, model: options.model, type: try options.weightType(), kvType: try options.kvType(),
-                threads: try options.threadCount(ranks: layout.ranks))
+                threads: try options.threadCount(layout))
             do {
                 logits = try await cluster.coordinator.logits(
                     sequences: sequences, chunk: chunk, attention: attention)[0]

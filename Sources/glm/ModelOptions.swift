@@ -42,16 +42,16 @@ struct ModelOptions: ParsableArguments {
     /// How keys and values are held, or nil for what goes with the weights.
     func kvType() throws -> KVType? { try kvTypeName.map { try KVType(flag: $0) } }
 
-    /// Compute threads of each process on this machine, where so many of them compute at the same time: a stage's ranks.
+    /// Compute threads of each process of a layout on this machine, where a stage's ranks compute at the same time.
     ///
     /// Stages take turns with one answer, and each may use all processors then; with more, they get in each other's way
     /// no more than one process's own threads would.
-    func threadCount(ranks: Int) throws -> Int {
+    func threadCount(_ layout: Layout) throws -> Int {
         if let threads {
             guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
             return threads
         }
-        return max(1, Topology.processors.count / ranks)
+        return layout == .single ? Topology.processors.count : try WorkerPlaces(layout).threads(0)
     }
 }
 

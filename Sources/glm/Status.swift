@@ -35,11 +35,17 @@ struct Status: AsyncParsableCommand {
         page += ", jobs: \(number("running_jobs")) running, \(number("queued_jobs")) waiting\n"
         let members = status["members"]?.elements ?? []
         guard !members.isEmpty else { return page + "no members; start workers with `glm worker`\n" }
-        let header = [
+        var header = [
             "WORKER", "STATE", "STAGE", "RANK", "LAYERS", "LEAVES", "MEMORY", "WEIGHTS", "KV CACHE", "BUSY", "THREADS",
-            "ACTIVITY",
         ]
-        return page + "\n" + Terminal.table(header, members.map(row), right: [2, 3, 6, 7, 8, 9, 10])
+        // Where no host has several NUMA nodes there is nothing to say.
+        let nodes = members.map { $0["numa_nodes"]?.string }
+        let places = nodes.contains { $0 != nil }
+        header += (places ? ["NUMA"] : []) + ["ACTIVITY"]
+        let rows = zip(members, nodes).map { member, nodes in
+            row(member) + (places ? [nodes ?? "-"] : []) + [member["activity"]?.string ?? ""]
+        }
+        return page + "\n" + Terminal.table(header, rows, right: [2, 3, 6, 7, 8, 9, 10])
     }
 
     private static func row(_ member: JSONValue) -> [String] {
@@ -55,7 +61,7 @@ struct Status: AsyncParsableCommand {
             member["stage"]?.integer.map { "\($0)" } ?? "-", member["rank"]?.integer.map { "\($0)" } ?? "-",
             range("layers"), range("leaves"), bytes("memory_bytes"), bytes("weight_bytes"),
             KVMap.inUse(member["kv"]), "\(Int(((member["busy"]?.double ?? 0) * 100).rounded()))%",
-            "\(member["threads"]?.integer ?? 0)", member["activity"]?.string ?? "",
+            "\(member["threads"]?.integer ?? 0)",
         ]
     }
 }

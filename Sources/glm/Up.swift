@@ -19,6 +19,8 @@ struct Up: AsyncParsableCommand {
     )
     var threads: Int?
 
+    @OptionGroup var numa: NumaOptions
+
     @OptionGroup var pool: PoolOptions
 
     @Option(help: "Where to listen for HTTP; 127.0.0.1:8080 unless given.")
@@ -44,8 +46,11 @@ struct Up: AsyncParsableCommand {
         if let layout, layout.workers > count {
             throw Problem.invalid("--layout \(layout) takes \(layout.workers) workers, --workers says \(count)")
         }
-        let threads = try threads ?? settings.int("threads") ?? max(1, processors / (layout?.ranks ?? count))
-        guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
+        let places = WorkerPlaces(try numa.wish(settings), count: count, together: layout?.ranks ?? count)
+        let threads = try threads ?? settings.int("threads")
+        guard (1...1024).contains(threads ?? 1) else {
+            throw Problem.invalid("--threads \(threads ?? 0): use 1 to 1024")
+        }
         let address = try ListenAddress(listen ?? settings.string("listen") ?? "127.0.0.1:8080")
         let isInsecure = try insecure || settings.bool("insecure") ?? false
         guard try address.isLoopback || isInsecure || Keys.areThere(in: kept.path(settings)) else {
@@ -65,8 +70,8 @@ struct Up: AsyncParsableCommand {
         let folder = try PrivateFolder()
         defer { folder.remove() }
         let household = Household(
-            folder: folder.path, model: model, workerCount: count, memory: LocalCluster.share(of: count),
-            threads: threads, pool: try pool.flags(settings), coordinator: coordinator,
+            folder: folder.path, model: model, workerCount: count, memory: places.memory,
+            threads: threads, places: places, pool: try pool.flags(settings), coordinator: coordinator,
             gateway: ["--listen", "\(address)"] + (isInsecure ? ["--insecure"] : [])
                 + (try web.flags(settings))
                 + ((traces ?? settings.string("traces")).map { ["--traces", $0] } ?? []), address: "\(address)")
@@ -84,7 +89,8 @@ private struct Household: Sendable {
     let model: String
     let workerCount: Int
     let memory: Int
-    let threads: Int
+    let threads: Int?
+    let places: WorkerPlaces
     let pool: [String]
     let coordinator: [String]
     let gateway: [String]
@@ -113,8 +119,8 @@ private struct Household: Sendable {
             return try Child("gateway", ["gateway", "--coordinator", control] + role + gateway, folder: folder)
         }
         return try LocalCluster.worker(
-            index - 2, memory: memory, control: control, model: model, threads: threads, folder: folder,
-            pool: pool)
+            index - 2, memory: memory, control: control, model: model, threads: threads, places: places,
+            folder: folder, pool: pool)
     }
 
     private func watch(_ children: inout [Child]) async throws {

@@ -25,8 +25,13 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(help: "Its name, unique in the cluster; host and process unless given.")
     var name: String?
 
-    @Option(help: "Compute threads; one for each processor unless given.")
+    @Option(help: "Compute threads; one for each processor, of its NUMA nodes with --numa, unless given.")
     var threads: Int?
+
+    @OptionGroup var numa: NumaOptions
+
+    @Flag(help: .hidden)
+    var numaShared = false
 
     @Option(help: "Memory for weights and KV cache, like 48G; most of what is free unless given.")
     var memory: String?
@@ -57,11 +62,12 @@ struct WorkerCommand: AsyncParsableCommand {
         guard let coordinator = coordinator ?? settings.string("coordinator") else {
             throw ValidationError("give the coordinator's address with --coordinator tcp://HOST:PORT")
         }
-        let threads = try threads ?? settings.int("threads") ?? Topology.processors.count
+        let place = Placement(try numa.wish(settings))
+        let threads = try threads ?? settings.int("threads") ?? place?.room ?? Topology.processors.count
         guard (1...1024).contains(threads) else { throw Problem.invalid("--threads \(threads): use 1 to 1024") }
         let memory =
             try (memory ?? settings.string("memory")).map { try byteCount($0, flag: "--memory") }
-            ?? Topology.memoryAvailable() / 10 * 9
+            ?? Topology.memoryAvailable(at: place) / 10 * 9
         let cacheFolder = Self.cacheFolder(cache ?? settings.string("cache"))
         let kvDisk = try pool.disk(settings)
         guard try (kvDisk == nil && pool.spill(settings) == 0) || cacheFolder != nil else {
@@ -76,7 +82,10 @@ struct WorkerCommand: AsyncParsableCommand {
                 insecure: try insecure || settings.bool("insecure") ?? false,
                 cache: cacheFolder, kvMemory: try pool.memory(settings),
                 kvSpill: try pool.spill(settings), kvDisk: kvDisk,
-                kvFolder: cacheFolder.map { $0 + "/kv" }, record: Telemetry.records(of: "worker")
+                kvFolder: cacheFolder.map { $0 + "/kv" }, place: place,
+                // Whoever comes second to a node is not pinned: both would choose the same processors.
+                pins: place.flatMap { numaShared || !$0.claim() ? nil : $0.pins(threads: threads) },
+                record: Telemetry.records(of: "worker")
             ) { note($0) })
         try await Interrupt.cancelling {
             try await withTaskCancellationHandler {

@@ -221,7 +221,7 @@ enum Samples {
                             pages: 6, used: 5, idle: 4, spilled: 2, pageBytes: 3, stored: 2, slotPages: [1, 0],
                             slotReuses: [0, 9],
                             trouble: "full"), busy: 0.5, peakMemory: 7, traffic: traffic,
-                        threads: 8, activity: "idle"),
+                        threads: 8, numaNodes: "0,2", activity: "idle"),
                     ClusterStatus.Member(
                         worker: WorkerID("b"), state: "spare", stage: nil, rank: nil, layers: nil, leaves: nil,
                         memory: 0, weightBytes: 0, threads: 1, activity: ""),

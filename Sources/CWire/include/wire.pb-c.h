@@ -398,10 +398,14 @@ struct  Wire__WorkerHello
    * Whether it knows `probe`.
    */
   protobuf_c_boolean measures_links;
+  /*
+   * The NUMA nodes that it keeps to, like 0,2; empty where its host has one.
+   */
+  char *numa_nodes;
 };
 #define WIRE__WORKER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__worker_hello__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
 
 
 struct  Wire__Ready
@@ -1414,10 +1418,14 @@ struct  Wire__Member
   double busy;
   uint64_t peak_memory_bytes;
   Wire__Traffic *traffic;
+  /*
+   * As in WorkerHello.
+   */
+  char *numa_nodes;
 };
 #define WIRE__MEMBER__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&wire__member__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, (char *)protobuf_c_empty_string, NULL, 0, 0, NULL }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0, 0, NULL, NULL, 0, 0, 0, (char *)protobuf_c_empty_string, NULL, 0, 0, NULL, (char *)protobuf_c_empty_string }
 
 
 /*

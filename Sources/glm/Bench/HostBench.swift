@@ -55,15 +55,20 @@ struct HostBench: AsyncParsableCommand {
             throw Problem.invalid("--type \(type) is unknown; use f32, bf16, f16, q8 or q4")
         }
         let kvTypes = try kvTypes.split(separator: ",").map { try KVType(flag: String($0)) }
-        let threads = threads ?? max(1, Topology.processors.count / workers)
+        let places = WorkerPlaces(try NumaOptions.chosen(.load()), count: workers, together: workers)
+        let threads = threads ?? places.threads(0)
         let memory =
             try memory.map { try byteCount($0, flag: "--memory") } ?? Topology.memoryAvailable() / 10 * 9
+        for worker in 0..<workers {
+            if let place = places[worker] { Terminal.note("worker \(worker) on NUMA \(place)") }
+        }
         var rates = HostRates()
         for kvType in kvTypes {
             Terminal.note(
                 "measuring \(workers) x \(threads) threads, \(weightType.name) weights, \(kvType.name) KV cache")
             let speed = try HostSpeed.measure(
-                configuration, type: weightType, kvType: kvType, workers: workers, threads: threads, depth: depth)
+                configuration, type: weightType, kvType: kvType, workers: workers, threads: threads, places: places,
+                depth: depth)
             // The weights' rates are measured again with each KV type; the best of them is the least disturbed.
             rates.products[weightType.name] = max(rates.products[weightType.name] ?? 0, speed.products)
             rates.read[weightType.name] = max(rates.read[weightType.name] ?? 0, speed.read)

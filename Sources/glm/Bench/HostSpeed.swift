@@ -24,7 +24,8 @@ struct HostSpeed {
 
     /// Measures `workers` stages of `threads` threads each, at the same time.
     static func measure(
-        _ configuration: Configuration, type: WeightType, kvType: KVType, workers: Int, threads: Int, depth: Int
+        _ configuration: Configuration, type: WeightType, kvType: KVType, workers: Int, threads: Int,
+        places: WorkerPlaces, depth: Int
     ) throws -> HostSpeed {
         let c = configuration
         let source = try SyntheticWeights(c, layers: layers, type: type)
@@ -38,11 +39,12 @@ struct HostSpeed {
                 "measuring takes up to \(Terminal.bytes(needs)) of memory, \(Terminal.bytes(Topology.memoryAvailable())) are free; use a smaller --depth"
             )
         }
-        let subjects = try (0..<workers).map { _ in
-            try Subject(source, type: type, kvType: kvType, threads: threads, room: room)
+        let subjects = try together(workers, places) { index in
+            let pins = places[index].flatMap { $0.sharers == 1 ? $0.pins(threads: threads) : nil }
+            return try Subject(source, type: type, kvType: kvType, threads: threads, pins: pins, room: room)
         }
-        let times = try together(subjects) {
-            try $0.measure(rounds: rounds, depth: depth, chunk: chunk, queries: queries)
+        let times = try together(workers, places) {
+            try subjects[$0].measure(rounds: rounds, depth: depth, chunk: chunk, queries: queries)
         }
         let weightBytes = Double(subjects.first?.stage.weightBytes ?? 0)
 
@@ -57,27 +59,30 @@ struct HostSpeed {
             read: slowest { weightBytes / $0.token }, decodeAttention: slowest { pair * busiest / $0.key })
     }
 
-    /// Runs `body` for all subjects at once, a thread each.
-    private static func together(
-        _ subjects: [Subject], _ body: @escaping @Sendable (Subject) throws -> Times
-    ) throws -> [Times] {
-        let results = Results(count: subjects.count)
-        let threads = subjects.enumerated().map { index, subject in
-            Thread(name: "bench-\(index)") { results.set(index, Result { try body(subject) }) }
+    /// Runs `body` for all workers at once, a thread each, at their places.
+    private static func together<T: Sendable>(
+        _ workers: Int, _ places: WorkerPlaces, _ body: @escaping @Sendable (Int) throws -> T
+    ) throws -> [T] {
+        let results = Results<T>(count: workers)
+        let threads = (0..<workers).map { index in
+            Thread(name: "bench-\(index)") {
+                for refused in places[index]?.apply() ?? [] { Terminal.note("worker \(index): \(refused)") }
+                results.set(index, Result { try body(index) })
+            }
         }
         for thread in threads { thread.join() }
         return try results.all()
     }
 
     /// What each thread found.
-    private final class Results: Sendable {
-        private let found: Mutex<[Result<Times, any Error>]>
+    private final class Results<T: Sendable>: Sendable {
+        private let found: Mutex<[Result<T, any Error>?]>
 
-        init(count: Int) { found = Mutex([Result<Times, any Error>](repeating: .success(Times()), count: count)) }
+        init(count: Int) { found = Mutex([Result<T, any Error>?](repeating: nil, count: count)) }
 
-        func set(_ index: Int, _ result: Result<Times, any Error>) { found.withLock { $0[index] = result } }
+        func set(_ index: Int, _ result: Result<T, any Error>) { found.withLock { $0[index] = result } }
 
-        func all() throws -> [Times] { try found.withLock { try $0.map { try $0.get() } } }
+        func all() throws -> [T] { try found.withLock { try $0.compactMap { try $0?.get() } } }
     }
 }
 
@@ -106,7 +111,9 @@ private final class Subject: @unchecked Sendable {
     private let collective = SoloCollective()
     private var steps: UInt64 = 0
 
-    init(_ source: SyntheticWeights, type: WeightType, kvType: KVType, threads: Int, room: Int) throws {
+    init(_ source: SyntheticWeights, type: WeightType, kvType: KVType, threads: Int, pins: [Int?]?, room: Int)
+        throws
+    {
         // The first of two stages: every layer is computed whole, and no logits.
         let c = source.description.configuration
         let slice = Slice(
@@ -114,7 +121,8 @@ private final class Subject: @unchecked Sendable {
             vocabularyByRank: [0..<c.vocabulary])
         stage = try Stage(
             description: source.description, slice: slice, source: source, type: type, kvType: kvType,
-            kvPages: KVShare.whole(kvHeads: c.kvHeads).capacity(tokens: room), threads: threads, progress: { _ in })
+            kvPages: KVShare.whole(kvHeads: c.kvHeads).capacity(tokens: room), threads: threads, pins: pins,
+            progress: { _ in })
     }
 
     /// Chunks, queries and single tokens at the beginning and behind `depth` tokens, in turns: the difference is attention's.

@@ -71,7 +71,7 @@ struct ModelBench: AsyncParsableCommand {
             ? try measureHere(checkpoint, description.configuration, depths: depths, kvType: kvType)
             : try await measureCluster(layout, description.configuration, depths: depths, kvType: kvType)
         let report = Report(
-            model: options.model, layout: layout.description, threads: try options.threadCount(ranks: layout.ranks),
+            model: options.model, layout: layout.description, threads: try options.threadCount(layout),
             kvType: kvType.name, jobs: jobs, prefill: prefill, decode: decode, rows: rows)
         Terminal.write(json ? try report.json() : report.page)
     }
@@ -111,7 +111,7 @@ struct ModelBench: AsyncParsableCommand {
         }
         let generator = try Generator(
             checkpoint, type: try options.weightType(), kvType: kvType, kvTokens: jobs * (length + Slots.pageTokens),
-            threads: try options.threadCount(ranks: 1))
+            threads: try options.threadCount(.single))
         return try depths.map { try measure(generator, depth: $0) }
     }
 
@@ -195,7 +195,7 @@ struct ModelBench: AsyncParsableCommand {
         }
         let cluster = try await LocalCluster.start(
             layout: layout, model: options.model, type: try options.weightType(), kvType: kvType,
-            threads: try options.threadCount(ranks: layout.ranks))
+            threads: try options.threadCount(layout))
         var prefills: [Double] = []
         var decodes: [Double] = []
         do {
