@@ -9,7 +9,7 @@ extension CostModel {
         boundaryBytes
             + grid.indices.reduce(0.0) { sum, stage in
                 let layers = (grid[stage].first?.layers ?? 0) - (stage == grid.count - 1 ? 1 : 0)
-                return sum + Double(layers) * layerWireBytes(stage: stage, isDivided: dividesRows(stage: stage))
+                return sum + Double(layers) * layerWireBytes(stage: stage, isDivided: division(stage: stage).isDivided)
             }
     }
 
@@ -27,9 +27,11 @@ extension CostModel {
         grid.dropLast().reduce(0.0) { $0 + Double($1.count * shape.hidden * 4) }
     }
 
-    /// Whether a prompt's chunks are long enough for the ranks to add up different rows.
-    func dividesRows(stage: Int) -> Bool {
-        RowDivision(rows: 512, width: shape.hidden, ranks: grid[stage].count).isDivided
+    /// How the ranks of a stage divide the rows of a prompt's chunks.
+    func division(stage: Int) -> RowDivision {
+        RowDivision(
+            rows: 512, width: shape.hidden, ranks: grid[stage].count,
+            spansHosts: Set(grid[stage].map(\.host)).count > 1)
     }
 
     private func layerWireBytes(stage: Int, isDivided: Bool) -> Double {
@@ -81,6 +83,23 @@ extension CostModel {
     /// Seconds of one row-parallel sum's exchanges.
     func rootSeconds(stage: Int, tokens: Int, isDivided: Bool) -> Double {
         rootBytes(stage: stage, isDivided: isDivided).reduce(0.0) { $0 + seconds($1, grid[stage], tokens: tokens) }
+    }
+
+    /// Seconds for which a layer's two sums hold up a prompt's token, latency apart; the products take `qkv`, `out` and `ffn` seconds.
+    ///
+    /// Where shares of rows are computed one after the other, a rank's share of a product hides what travels meanwhile: the roots behind the
+    /// product itself, the sums behind the next one (gate and up, then q, k and v).
+    func sumSecondsOfToken(stage: Int, qkv: Double, out: Double, ffn: Double) -> Double {
+        let division = division(stage: stage)
+        let ways = rootBytes(stage: stage, isDivided: division.isDivided).map {
+            seconds($0, grid[stage], tokens: 1) - seconds($0, grid[stage], tokens: 0)
+        }
+        guard division.isOverlapped else { return 2 * ways.reduce(0, +) }
+        let share = 1 / Double(grid[stage].count)
+        let products = [[out, ffn / 3], [ffn * 2 / 3, qkv]]
+        return zip(ways, products).reduce(0.0) { sum, both in
+            both.1.reduce(sum) { $0 + max(0, both.0 - $1 * share) }
+        }
     }
 
     /// Seconds of both trades of a layer's attention, where ranks share KV heads.

@@ -229,13 +229,12 @@ public struct CostModel: Sendable {
         func matrices(_ weights: (WorkerPart) -> Int) -> Double {
             parts.map { 2 * Double(weights($0)) / $0.rates.products }.max() ?? 0
         }
-        let qkv = matrices(qkvWeights)
-        let isDivided = dividesRows(stage: stage)
-        let exchanges = {
-            2 * rootSeconds(stage: stage, tokens: $0, isDivided: isDivided) + tradeSeconds(stage: stage, tokens: $0)
-        }
-        let latency = exchanges(0)
-        let token = qkv + matrices(outWeights) + matrices(ffnWeights) + exchanges(1) - latency
+        let (qkv, out, ffn) = (matrices(qkvWeights), matrices(outWeights), matrices(ffnWeights))
+        let trade = tradeSeconds(stage: stage, tokens: 0)
+        let latency = 2 * rootSeconds(stage: stage, tokens: 0, isDivided: division(stage: stage).isDivided) + trade
+        let token =
+            qkv + out + ffn + sumSecondsOfToken(stage: stage, qkv: qkv, out: out, ffn: ffn)
+            + tradeSeconds(stage: stage, tokens: 1) - trade
         let pair = parts.map { pairOperations($0) / $0.rates.attention }.max() ?? 0
         return StageCost(step: layers * latency, token: layers * token + (isLast ? qkv : 0), pair: layers * pair)
     }

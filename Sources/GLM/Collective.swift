@@ -19,8 +19,6 @@ public struct Parcel {
 
 /// What ranks trade: both sides know, it tells them apart when they are counted.
 public enum Goods: Sendable {
-    /// Rows that a rank has summed for all.
-    case sums
     /// Queries, or partial results of attention.
     case attention
     /// Candidates for the next token, and sums of the vocabulary's tree.
@@ -29,10 +27,27 @@ public enum Goods: Sendable {
 
 /// What the ranks of a stage tell one another. Every rank calls the same methods in the same order within a step.
 public protocol Collective: AnyObject {
-    /// Sends every other rank those elements of this rank's subtree roots that it adds up, and returns this one's of theirs.
+    /// Whether ranks are on different hosts: what they tell one another travels while they compute. The same on every rank.
+    var spansHosts: Bool { get }
+
+    /// The number of a new exchange of sums, the same on every rank.
+    func open() -> UInt32
+
+    /// Sends `rank` some elements of this rank's subtree roots.
+    func send(_ roots: [SubtreeRoot], elements: Range<Int>, to rank: Int, in exchange: UInt32) throws
+
+    /// The same elements of all other ranks' subtree roots, which they have sent here.
     ///
     /// What is returned is addressed like a whole root; only those elements of it are there. It is valid until the next call.
-    func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) throws -> [SubtreeRoot]
+    func receive(elements: Range<Int>, in exchange: UInt32) throws -> [SubtreeRoot]
+
+    /// Sends every other rank the rows that this one has summed.
+    func spread(_ values: UnsafeBufferPointer<Float>, in exchange: UInt32) throws
+
+    /// The `count` values that `rank` has spread.
+    ///
+    /// The memory returned is valid until the next call.
+    func take(from rank: Int, count: Int, in exchange: UInt32) throws -> UnsafeBufferPointer<Float>
 
     /// Sends each parcel to its rank, and returns what those ranks have sent here, in the same order.
     ///
@@ -49,8 +64,20 @@ public protocol Collective: AnyObject {
 public final class SoloCollective: Collective {
     /// A collective of one.
     public init() {}
+    /// One rank is on one host.
+    public let spansHosts = false
+    /// Nobody else counts.
+    public func open() -> UInt32 { 0 }
+    /// Nobody else wants roots.
+    public func send(_ roots: [SubtreeRoot], elements: Range<Int>, to rank: Int, in exchange: UInt32) {}
     /// Nobody else has roots.
-    public func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) -> [SubtreeRoot] { [] }
+    public func receive(elements: Range<Int>, in exchange: UInt32) -> [SubtreeRoot] { [] }
+    /// Nobody else wants rows.
+    public func spread(_ values: UnsafeBufferPointer<Float>, in exchange: UInt32) {}
+    /// Nobody else has rows.
+    public func take(from rank: Int, count: Int, in exchange: UInt32) -> UnsafeBufferPointer<Float> {
+        UnsafeBufferPointer(start: nil, count: 0)
+    }
     /// Nobody else is there to trade with.
     public func trade(_ goods: Goods, _ parcels: [Parcel]) -> [UnsafeBufferPointer<Float>] { [] }
     /// Nobody else has values.

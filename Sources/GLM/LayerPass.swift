@@ -15,17 +15,15 @@ extension Stage {
     /// Runs one layer on the residual stream; `rows` names the rows that go on after attention.
     func runLayer(_ index: Int, batch: Batch, rows: [Int], collective: any Collective) throws {
         let layer = weights.layers[index]
-        let tokens = batch.tokens.count
-        normalise(rows: tokens, norm: layer.inputNorm)
         let headDim = configuration.headDim
         let queryWidth = shares.heads.count * headDim
         let kvWidth = shares.kvHeads.count * headDim
-        multiply(
+        try project(
             [
                 layer.q.map { Product(matrix: $0, output: scratch.query, stride: queryWidth) },
                 layer.k.map { Product(matrix: $0, output: scratch.key, stride: kvWidth) },
                 layer.v.map { Product(matrix: $0, output: scratch.value, stride: kvWidth) },
-            ], input: scratch.normed, rows: tokens)
+            ], norm: layer.inputNorm, rows: batch.tokens.count, collective: collective)
         rotateAndStore(layer: index, batch: batch)
 
         if rows.isEmpty { return }
@@ -35,41 +33,58 @@ extension Stage {
             layer.o, tree: shares.attentionTree, input: scratch.attended, inputWidth: queryWidth, rows: rows.count,
             norm: layer.afterAttentionNorm, collective: collective)
 
-        normalise(rows: rows.count, norm: layer.preFeedForwardNorm)
         let ffn = shares.ffn.count
-        if let gate = layer.gate, let up = layer.up {
-            multiply(
-                [
-                    Product(matrix: gate, output: scratch.gate, stride: ffn),
-                    Product(matrix: up, output: scratch.up, stride: ffn),
-                ], input: scratch.normed, rows: rows.count)
-            team.run { rank in
-                let share = team.share(of: rows.count * ffn, rank: rank)
-                swiglu(
-                    gate: scratch.gate + share.lowerBound, up: scratch.up + share.lowerBound,
-                    into: scratch.gate + share.lowerBound, count: share.count)
-            }
+        try project(
+            [
+                layer.gate.map { Product(matrix: $0, output: scratch.gate, stride: ffn) },
+                layer.up.map { Product(matrix: $0, output: scratch.up, stride: ffn) },
+            ], norm: layer.preFeedForwardNorm, rows: rows.count, collective: collective)
+        team.run { rank in
+            let share = team.share(of: rows.count * ffn, rank: rank)
+            swiglu(
+                gate: scratch.gate + share.lowerBound, up: scratch.up + share.lowerBound,
+                into: scratch.gate + share.lowerBound, count: share.count)
         }
         try reduce(
             layer.down, tree: shares.ffnTree, input: scratch.gate, inputWidth: ffn, rows: rows.count,
             norm: layer.afterFeedForwardNorm, collective: collective)
     }
 
-    /// normed <- RMSNorm(x).
-    func normalise(rows: Int, norm: StoredVector) {
+    /// Column-parallel products of RMSNorm(x), of all rows; rows that are still on their way from other ranks come last.
+    private func project<let count: Int>(
+        _ products: InlineArray<count, Product?>, norm: StoredVector, rows: Int, collective: any Collective
+    ) throws {
+        guard let arriving, arriving.division.isOverlapped else {
+            try arrive(collective)
+            normalise(rows: 0..<rows, norm: norm)
+            return multiply(products, input: scratch.normed, rows: rows, some: 0..<rows)
+        }
+        for distance in 0..<slice.rankCount {
+            let rank = (slice.rank + distance) % slice.rankCount
+            if distance > 0 { try arrive(from: rank, arriving, collective) }
+            let some = arriving.division.rows(of: rank)
+            normalise(rows: some, norm: norm)
+            multiply(products, input: scratch.normed, rows: rows, some: some)
+        }
+        self.arriving = nil
+    }
+
+    /// normed <- RMSNorm(x), of some rows.
+    func normalise(rows: Range<Int>, norm: StoredVector) {
         let hidden = configuration.hidden
         team.run { rank in
-            for row in team.share(of: rows, rank: rank) {
+            for index in team.share(of: rows.count, rank: rank) {
+                let offset = (rows.lowerBound + index) * hidden
                 rmsNorm(
-                    scratch.x + row * hidden, weight: norm.values, eps: configuration.eps, count: hidden,
-                    into: scratch.normed + row * hidden)
+                    scratch.x + offset, weight: norm.values, eps: configuration.eps, count: hidden,
+                    into: scratch.normed + offset)
             }
         }
     }
 
-    /// Column-parallel products of one input [rows, hidden]: each output [rows, its stride]. A matrix that is not there has none.
+    /// Column-parallel products of some rows of an input [rows, hidden]: each output [rows, its stride]. A matrix that is not there has none.
     func multiply<let count: Int>(
-        _ products: InlineArray<count, Product?>, input: UnsafePointer<Float>, rows: Int
+        _ products: InlineArray<count, Product?>, input: UnsafePointer<Float>, rows: Int, some: Range<Int>
     ) {
         let columns = configuration.hidden
         var panels = 0
@@ -81,7 +96,7 @@ extension Stage {
         }
         if panels == 0 { return }
         let floats = Activations(floats: input, stride: columns, tokens: rows, columns: columns)
-        let blocks = areIntegers ? quantise(input, rows: rows, columns: columns) : floats
+        let blocks = areIntegers ? quantise(input, rows: rows, some: some, columns: columns) : floats
         team.run { rank in
             var share = team.share(of: panels, rank: rank)
             for index in products.indices {
@@ -92,7 +107,7 @@ extension Stage {
                     withUnsafePointer(to: product.output) { output in
                         Kernels.product(
                             product.matrix.matrix, panels: own,
-                            product.matrix.matrix.type.isInteger ? blocks : floats, tokens: 0..<rows,
+                            product.matrix.matrix.type.isInteger ? blocks : floats, tokens: some,
                             tree: wholeHidden, into: output, outputStride: product.stride, bias: product.matrix.bias,
                             scratch: scratch.product[rank])
                     }
@@ -102,78 +117,15 @@ extension Stage {
         }
     }
 
-    /// Int8 blocks of `rows` rows of `columns` floats.
-    private func quantise(_ input: UnsafePointer<Float>, rows: Int, columns: Int) -> Activations {
+    /// Int8 blocks of `rows` rows of `columns` floats, of which some are written now.
+    func quantise(_ input: UnsafePointer<Float>, rows: Int, some: Range<Int>, columns: Int) -> Activations {
         let blocks = Activations(buffer: scratch.activations, tokens: rows, columns: columns)
         team.run { rank in
             quantizeActivations(
-                input, stride: columns, tokens: rows, columns: columns,
+                input, stride: columns, tokens: some, columns: columns,
                 blocks: team.share(of: blocks.blocks, rank: rank), into: blocks)
         }
         return blocks
-    }
-
-    /// x <- x + (the tree over all leaves of matrix · input), with `norm` between the sum and the addition when given.
-    private func reduce(
-        _ matrix: PackedMatrix?, tree: [[Range<Int>]], input: UnsafePointer<Float>, inputWidth: Int, rows: Int,
-        norm: StoredVector?, collective: any Collective
-    ) throws {
-        let hidden = configuration.hidden
-        scratch.known.removeAll(keepingCapacity: true)
-        if let matrix {
-            let activations =
-                matrix.matrix.type.isInteger
-                ? quantise(input, rows: rows, columns: inputWidth)
-                : Activations(floats: input, stride: inputWidth, tokens: rows, columns: inputWidth)
-            let columns = ColumnTree(roots: tree)
-            scratch.roots.withUnsafeBufferPointer { outputs in
-                guard let outputs = outputs.baseAddress else { return }
-                team.run { rank in
-                    Kernels.product(
-                        matrix.matrix, panels: team.share(of: matrix.matrix.panelCount, rank: rank), activations,
-                        tokens: 0..<rows, tree: columns, into: outputs, outputStride: hidden, bias: nil,
-                        scratch: scratch.product[rank])
-                }
-            }
-            // A subtree of empty leaves has no sum: it is not sent, and is no zero.
-            for (index, leaves) in shares.subtrees.enumerated() where tree[index].contains(where: { !$0.isEmpty }) {
-                scratch.known.append(SubtreeRoot(leaves: leaves, values: UnsafePointer(scratch.roots[index])))
-            }
-        }
-        let division = RowDivision(rows: rows, width: hidden, ranks: slice.rankCount)
-        scratch.known += try collective.exchange(scratch.known, division)
-        let summed = division.elements(of: slice.rank)
-        let target = norm == nil ? scratch.x : scratch.normed
-        team.run { rank in
-            let share = team.share(of: summed.count, rank: rank)
-            treeSum(
-                scratch.known, elements: summed.lowerBound + share.lowerBound..<summed.lowerBound + share.upperBound,
-                into: target, addingTo: norm == nil ? UnsafePointer(scratch.x) : nil)
-        }
-        if let norm {
-            let first = summed.lowerBound / hidden
-            team.run { rank in
-                for row in team.share(of: summed.count / hidden, rank: rank) {
-                    let values = scratch.normed + (first + row) * hidden
-                    rmsNorm(values, weight: norm.values, eps: configuration.eps, count: hidden, into: values)
-                    add(values, into: scratch.x + (first + row) * hidden, count: hidden)
-                }
-            }
-        }
-        if division.isDivided { try collect(division, collective) }
-    }
-
-    /// Brings the rows of the residual stream that other ranks have summed.
-    private func collect(_ division: RowDivision, _ collective: any Collective) throws {
-        let own = division.elements(of: slice.rank)
-        let others = (0..<slice.rankCount).filter { $0 != slice.rank }
-        let values = UnsafeBufferPointer(start: scratch.x + own.lowerBound, count: own.count)
-        let found = try collective.trade(
-            .sums, others.map { Parcel(rank: $0, values: values, expected: division.elements(of: $0).count) })
-        for (rank, rows) in zip(others, found) {
-            guard let base = rows.baseAddress else { continue }
-            (scratch.x + division.elements(of: rank).lowerBound).update(from: base, count: rows.count)
-        }
     }
 
     /// Moves the rows that go on to the front of the residual stream and of the queries.

@@ -33,6 +33,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
     let wholeHidden: ColumnTree
     // What a step works with besides `scratch`: made anew in each, in memory that is allocated once.
     private let batch = Batch()
+    /// Rows of the residual stream that are still on their way.
+    var arriving: Arriving?
     var pageTables: [PageTable] = []
     var calls: [AttentionCall] = []
     var logits: [Float] = []
@@ -162,6 +164,8 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
         defer { Team.restoreThread(control) }
         for decision in step.changes { try change(decision) }
         defer { batch.clear() }
+        // A step that failed may have left some behind.
+        arriving = nil
         try batch.lay(step, configuration: configuration)
         try scratch.reserve(tokens: max(batch.tokens.count, 1))
         for segment in step.segments {
@@ -183,6 +187,7 @@ public final class Stage: @unchecked Sendable {  // handed from the thread that 
             let isEnd = slice.isLast && layer == weights.layers.count - 1
             try runLayer(layer, batch: batch, rows: isEnd ? batch.wanted : batch.rows, collective: collective)
         }
+        try arrive(collective)
         guard slice.isLast else { return .hidden(hidden(tokens: batch.tokens.count)) }
         return .results(try finish(batch, collective: collective))
     }

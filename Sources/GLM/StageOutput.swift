@@ -10,7 +10,7 @@ extension Stage {
     func finish(_ batch: Batch, collective: any Collective) throws -> [SegmentResult] {
         let wishes = batch.wishes
         guard !wishes.isEmpty, let norm = weights.finalNorm else { return [] }
-        normalise(rows: wishes.count, norm: norm)
+        normalise(rows: 0..<wishes.count, norm: norm)
         beginResults(batch)
         embed(batch)
         var start = 0
@@ -69,7 +69,8 @@ extension Stage {
             if let output = weights.output, let base = buffer.baseAddress {
                 multiply(
                     [Product(matrix: output, output: base, stride: own)],
-                    input: scratch.normed + rows.lowerBound * configuration.hidden, rows: rows.count)
+                    input: scratch.normed + rows.lowerBound * configuration.hidden, rows: rows.count,
+                    some: 0..<rows.count)
             }
             try answerQuestions(batch, rows: rows, own: UnsafeBufferPointer(buffer), collective: collective)
             guard rows.contains(where: { batch.wishes[$0].wantsLogits }) else { return }

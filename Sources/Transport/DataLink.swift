@@ -135,8 +135,12 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
 
     /// Sends `parts` to peer `index`; waits while the peer has no room or is not connected, until an interruption or
     /// `timeout`. The bytes are copied: the caller may change them afterwards.
+    ///
+    /// - Parameter waits: Whether it may wait until a peer of this host has read the message, which computes meanwhile: if not, what shared
+    ///   memory has no room for goes through the socket.
     public func send(
-        to index: Int, _ header: DataHeader, _ parts: [UnsafeRawBufferPointer], timeout: Duration? = nil
+        to index: Int, _ header: DataHeader, _ parts: [UnsafeRawBufferPointer], waits: Bool = true,
+        timeout: Duration? = nil
     ) throws {
         precondition(header.parts <= DataHeader.mostParts && parts.count == header.parts)
         precondition(parts.allSatisfy { $0.count == header.elements * 4 })
@@ -152,12 +156,12 @@ public final class DataLink: @unchecked Sendable {  // sockets, stash and peers:
             if let name = outlet.ring?.name { try push(outlet, .ring(name, epoch: epoch), [], until: nil) }
         }
         let end = timeout.map { ContinuousClock.now + $0 }
-        if let ring = outlet.ring, ring.isAttached {
+        let bytes = parts.reduce(DataHeader.byteCount) { $0 + $1.count }
+        if let ring = outlet.ring, ring.isAttached, waits || ring.room >= bytes {
             try write(header, parts, to: ring, of: outlet, until: end)
         } else {
             try push(outlet, header, parts, until: end)
         }
-        let bytes = parts.reduce(DataHeader.byteCount) { $0 + $1.count }
         let sent = Traffic.Sent(messages: 1, bytes: UInt64(bytes))
         totals.withLock {
             switch header.kind {

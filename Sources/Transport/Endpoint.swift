@@ -17,6 +17,12 @@ public enum Endpoint {
         (isLocal(one) && isLocal(other)) || (tcpHost(one) != nil && tcpHost(one) == tcpHost(other))
     }
 
+    /// Whether all of these endpoints are on one host, whichever it is.
+    public static func areOnOneHost(_ endpoints: [String]) -> Bool {
+        guard let first = endpoints.first else { return true }
+        return endpoints.allSatisfy { isSameHost(first, $0) }
+    }
+
     /// Whether `endpoint` is written in IPv6; with that option libzmq would spell IPv4 addresses in another way too.
     static func isIPv6(_ endpoint: String) -> Bool { endpoint.hasPrefix("tcp://[") }
 

@@ -116,11 +116,13 @@ extension Ring {
     /// Whether a reader has found it.
     var isAttached: Bool { load(.isAttached) == 1 }
 
+    /// Bytes that there is room for now.
+    var room: Int { Self.capacity - distance(load(.read), position) }
+
     /// Writes as many of the bytes as there is room for; returns how many.
     func write(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard let base = bytes.baseAddress else { return 0 }
-        let used = distance(load(.read), position)
-        let count = isBroken ? 0 : min(bytes.count, Self.capacity - used)
+        let count = isBroken ? 0 : min(bytes.count, room)
         guard count > 0 else { return 0 }
         places(count) { place, before, count in place.copyMemory(from: base + before, byteCount: count) }
         position &+= UInt64(count)

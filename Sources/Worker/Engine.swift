@@ -245,7 +245,7 @@ private struct StepLoop {
             let description = try ModelDescription(decoding: assignment.modelDescription)
             loaded = Loaded(
                 assignment: assignment, configuration: description.configuration, stage: stage,
-                collective: LinkCollective(link: parts.link, slice: assignment.slice, epoch: epoch))
+                collective: collective(for: assignment))
         } else {
             keep(for: assignment)
         }
@@ -278,7 +278,7 @@ private struct StepLoop {
             let description = try ModelDescription(decoding: assignment.modelDescription)
             loaded = Loaded(
                 assignment: assignment, configuration: description.configuration, stage: stage,
-                collective: LinkCollective(link: parts.link, slice: assignment.slice, epoch: assignment.epoch))
+                collective: collective(for: assignment))
         }
         guard let stage = loaded?.stage else { return }
         openStore(of: stage, assignment)
@@ -347,8 +347,16 @@ private struct StepLoop {
         now.stage.releasePages()
         now.assignment = next
         now.isBroken = false
-        now.collective = LinkCollective(link: parts.link, slice: next.slice, epoch: next.epoch)
+        now.collective = collective(for: next)
         loaded = now
+    }
+
+    private func collective(for assignment: Assignment) -> LinkCollective {
+        let slice = assignment.slice
+        let ranks = assignment.peers.filter { $0.stage == slice.stage }
+        return LinkCollective(
+            link: parts.link, slice: slice, epoch: assignment.epoch,
+            spansHosts: !Endpoint.areOnOneHost(ranks.map(\.dataEndpoint)))
     }
 
     private func measure(_ order: Probe) throws {

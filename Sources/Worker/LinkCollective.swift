@@ -9,16 +9,18 @@ final class LinkCollective: Collective {
     private let link: DataLink
     private let slice: Slice
     private let epoch: UInt32
+    let spansHosts: Bool
     private var step: UInt64 = 0
     private var exchanges: UInt32 = 0
     private var held: [DataMessage] = []
     /// Time spent here since the step began: waiting for others, and sending.
     private(set) var waited = Duration.zero
 
-    init(link: DataLink, slice: Slice, epoch: UInt32) {
+    init(link: DataLink, slice: Slice, epoch: UInt32, spansHosts: Bool) {
         self.link = link
         self.slice = slice
         self.epoch = epoch
+        self.spansHosts = spansHosts
     }
 
     func begin(step: UInt64) {
@@ -30,80 +32,108 @@ final class LinkCollective: Collective {
     /// Lets go of what the last call returned.
     func end() { held = [] }
 
-    func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) throws -> [SubtreeRoot] {
-        guard slice.rankCount > 1 else { return [] }
+    func open() -> UInt32 {
+        exchanges &+= 1
+        return exchanges
+    }
+
+    func send(_ roots: [SubtreeRoot], elements: Range<Int>, to rank: Int, in exchange: UInt32) throws {
         let start = ContinuousClock.now
         defer { waited += .now - start }
-        let number = nextExchange()
         let hull = RootSpan.hull(of: roots.map(\.leaves))
         guard RootSpan.roots(of: slice.leaves, within: hull) == roots.map(\.leaves) else {
             throw Problem.failed("the sums of leaves \(slice.leaves) can not be told apart on the wire")
         }
-        for rank in others {
-            let range = division.elements(of: rank)
-            let header = DataHeader(
-                kind: .roots, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
-                leaves: hull, parts: roots.count, elements: range.count)
-            let parts = roots.map {
-                UnsafeRawBufferPointer(
-                    start: $0.values + range.lowerBound, count: range.count * MemoryLayout<Float>.size)
-            }
-            try link.send(to: place(rank), header, parts)
+        let header = DataHeader(
+            kind: .roots, epoch: epoch, step: step, sequence: exchange, stage: slice.stage, rank: slice.rank,
+            leaves: hull, parts: roots.count, elements: elements.count)
+        let parts = roots.map {
+            UnsafeRawBufferPointer(
+                start: $0.values + elements.lowerBound, count: elements.count * MemoryLayout<Float>.size)
         }
+        try link.send(to: place(rank), header, parts, waits: !spansHosts)
+    }
+
+    func receive(elements: Range<Int>, in exchange: UInt32) throws -> [SubtreeRoot] {
+        guard slice.rankCount > 1 else { return [] }
+        let start = ContinuousClock.now
+        defer { waited += .now - start }
         held = []
         var found: [SubtreeRoot] = []
-        let own = division.elements(of: slice.rank)
         for rank in others {
-            let message = try link.receive(key(.roots, number, rank))
+            let message = try link.receive(key(.roots, exchange, rank))
             let leaves = RootSpan.roots(of: slice.leavesByRank[rank], within: message.header.leaves)
-            guard message.header.parts == leaves.count, leaves.isEmpty || message.header.elements == own.count else {
+            guard message.header.parts == leaves.count, leaves.isEmpty || message.header.elements == elements.count
+            else {
                 throw Problem.failed(
-                    "stage \(slice.stage) rank \(rank) sent \(message.header.parts) sums of \(message.header.elements) values, expected \(leaves.count) of \(own.count)"
+                    "stage \(slice.stage) rank \(rank) sent \(message.header.parts) sums of \(message.header.elements) values, expected \(leaves.count) of \(elements.count)"
                 )
             }
             for (index, run) in leaves.enumerated() {
                 guard let values = message.part(index).baseAddress else { continue }
-                found.append(SubtreeRoot(leaves: run, values: values - own.lowerBound))
+                found.append(SubtreeRoot(leaves: run, values: values - elements.lowerBound))
             }
             held.append(message)
         }
         return found
     }
 
+    func spread(_ values: UnsafeBufferPointer<Float>, in exchange: UInt32) throws {
+        let start = ContinuousClock.now
+        defer { waited += .now - start }
+        for rank in others { try send(values, .roots, to: rank, in: exchange) }
+    }
+
+    func take(from rank: Int, count: Int, in exchange: UInt32) throws -> UnsafeBufferPointer<Float> {
+        let start = ContinuousClock.now
+        defer { waited += .now - start }
+        let message = try link.receive(key(.roots, exchange, rank))
+        held = [message]
+        return try values(of: message, from: rank, count: count, what: "summed values")
+    }
+
     func trade(_ goods: Goods, _ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>] {
         let kind: DataHeader.Kind =
             switch goods {
-            case .sums: .roots
             case .attention: .attention
             case .draws: .logits
             }
         let start = ContinuousClock.now
         defer { waited += .now - start }
-        let number = nextExchange()
-        for parcel in parcels {
-            let header = DataHeader(
-                kind: kind, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
-                parts: parcel.values.isEmpty ? 0 : 1, elements: parcel.values.count)
-            try link.send(
-                to: place(parcel.rank), header, parcel.values.isEmpty ? [] : [UnsafeRawBufferPointer(parcel.values)])
-        }
+        let number = open()
+        for parcel in parcels { try send(parcel.values, kind, to: parcel.rank, in: number) }
         held = try parcels.map { try link.receive(key(kind, number, $0.rank)) }
         return try zip(parcels, held).map { parcel, message in
-            let elements = message.header.parts == 0 ? 0 : message.header.elements
-            guard message.header.parts <= 1, elements == parcel.expected else {
-                throw Problem.failed(
-                    "stage \(slice.stage) rank \(parcel.rank) sent \(elements) values of \(goods), expected \(parcel.expected)"
-                )
-            }
-            return elements == 0 ? UnsafeBufferPointer(start: nil, count: 0) : message.part(0)
+            try values(of: message, from: parcel.rank, count: parcel.expected, what: "values of \(goods)")
         }
+    }
+
+    private func send(
+        _ values: UnsafeBufferPointer<Float>, _ kind: DataHeader.Kind, to rank: Int, in exchange: UInt32
+    ) throws {
+        let header = DataHeader(
+            kind: kind, epoch: epoch, step: step, sequence: exchange, stage: slice.stage, rank: slice.rank,
+            parts: values.isEmpty ? 0 : 1, elements: values.count)
+        try link.send(
+            to: place(rank), header, values.isEmpty ? [] : [UnsafeRawBufferPointer(values)], waits: !spansHosts)
+    }
+
+    /// A message's one part, which must have `count` values; a message without a part has none.
+    private func values(
+        of message: DataMessage, from rank: Int, count: Int, what: String
+    ) throws -> UnsafeBufferPointer<Float> {
+        let elements = message.header.parts == 0 ? 0 : message.header.elements
+        guard message.header.parts <= 1, elements == count else {
+            throw Problem.failed("stage \(slice.stage) rank \(rank) sent \(elements) \(what), expected \(count)")
+        }
+        return elements == 0 ? UnsafeBufferPointer(start: nil, count: 0) : message.part(0)
     }
 
     func gather(_ values: UnsafeBufferPointer<Float>) throws -> [UnsafeBufferPointer<Float>] {
         guard slice.rankCount > 1 else { return [] }
         let start = ContinuousClock.now
         defer { waited += .now - start }
-        let number = nextExchange()
+        let number = open()
         guard slice.rank == 0 else {
             let header = DataHeader(
                 kind: .logits, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: slice.rank,
@@ -153,11 +183,6 @@ final class LinkCollective: Collective {
 
     private func key(_ kind: DataHeader.Kind, _ number: UInt32, _ rank: Int) -> DataKey {
         DataKey(kind: kind, epoch: epoch, step: step, sequence: number, stage: slice.stage, rank: rank)
-    }
-
-    private func nextExchange() -> UInt32 {
-        exchanges &+= 1
-        return exchanges
     }
 }
 

@@ -112,20 +112,32 @@ struct OneAnswerTests {
 
     @Test(
         "chunks so long that the ranks add up different rows give the same bits",
-        arguments: ["glm-hf-f32", "glm4-0414"])
-    func divided(name: String) throws {
+        arguments: ["glm-hf-f32", "glm4-0414"], [WeightType.f32, .q8])
+    func divided(name: String, type: WeightType) throws {
         let checkpoint = try Checkpoint.open(Golden(name).model)
         let description = try ModelDescription(checkpoint)
         let configuration = description.configuration
         let rows = RowDivision.leastBytes / 4 / configuration.hidden + 5
-        #expect(RowDivision(rows: rows, width: configuration.hidden, ranks: 3).isDivided)
         let tokens = (0..<rows).map { TokenID(($0 * 31 + $0 / 64) % configuration.vocabulary) }
-        let alone = try Generator(checkpoint, kvTokens: 2 * rows, threads: 2).logits(of: [tokens], chunk: 512)
-        for (layout, weights) in [("1x3", [1.0, 1, 1]), ("2x4", nil), ("1x8", nil), ("1x4", [5, 1, 1, 1])] {
+        let alone = try Generator(checkpoint, type: type, kvTokens: 2 * rows, threads: 2)
+            .logits(of: [tokens], chunk: 512)
+        var kinds: Set<[Bool]> = []
+        for (layout, chunk, weights, spansHosts) in [
+            ("1x2", rows, nil, true), ("1x2", 300, nil, true), ("1x2", 255, nil, true),
+            ("1x3", rows, [1.0, 1, 1], true),
+            ("1x3", rows, [1.0, 1, 1], false), ("2x4", rows, nil, true), ("1x8", rows, nil, false),
+            ("1x4", rows, [5, 1, 1, 1], true),
+        ] {
+            let layout = try Layout(layout)
+            let division = RowDivision(
+                rows: chunk, width: configuration.hidden, ranks: layout.ranks, spansHosts: spansHosts)
+            kinds.insert([division.isDivided, division.isOverlapped])
             let grid = try Grid(
-                description, source: checkpoint, layout: Layout(layout), weights: weights, kvTokens: 2 * rows)
-            #expect(try grid.logits([tokens], chunk: rows).bits == alone.bits, "\(layout)")
+                description, source: checkpoint, layout: layout, type: type, weights: weights, kvTokens: 2 * rows,
+                spansHosts: spansHosts)
+            #expect(try grid.logits([tokens], chunk: chunk).bits == alone.bits, "\(layout) \(chunk)")
         }
+        #expect(kinds == [[true, true], [true, false], [false, false]])
     }
 
     @Test("chunks and company change no bit", arguments: ["f32", "bf16", "f16", "q8", "q4"])

@@ -7,14 +7,17 @@ import GLM
 final class Grid {
     private let stages: [[Stage]]
     private let vocabulary: Int
+    private let spansHosts: Bool
     private var step: UInt64 = 0
 
     init(
         _ description: ModelDescription, source: Checkpoint, layout: Layout, type: WeightType? = nil,
-        kvType: KVType? = nil, weights: [Double]? = nil, kvTokens: Int = 4096
+        kvType: KVType? = nil, weights: [Double]? = nil, kvTokens: Int = 4096,
+        spansHosts: Bool = false
     )
         throws
     {
+        self.spansHosts = spansHosts
         let configuration = description.configuration
         vocabulary = configuration.vocabulary
         let leaves = Leaves.runs(weights: weights ?? [Double](repeating: 1, count: layout.ranks))
@@ -69,7 +72,7 @@ final class Grid {
         var hidden: [[Float]] = []
         var results: [SegmentResult] = []
         for ranks in stages {
-            let meeting = Meeting(count: ranks.count)
+            let meeting = Meeting(count: ranks.count, spansHosts: spansHosts)
             let outcomes = Outcomes(count: ranks.count)
             let inputs = hidden
             let stages = ranks
@@ -146,11 +149,32 @@ private final class Outcomes: @unchecked Sendable {
 private final class Meeting: @unchecked Sendable {
     private let condition = NSCondition()
     let count: Int
+    let spansHosts: Bool
     private var laid: [Int: [[([Float], Range<Int>)]]] = [:]
+    private var posted: [[Int]: [([Float], Range<Int>)]] = [:]
 
-    init(count: Int) { self.count = count }
+    init(count: Int, spansHosts: Bool) {
+        self.count = count
+        self.spansHosts = spansHosts
+    }
 
     func member(_ rank: Int) -> Member { Member(self, rank) }
+
+    func post(_ values: [([Float], Range<Int>)], from: Int, to: Int, round: Int) {
+        condition.withLock {
+            posted[[round, from, to]] = values
+            condition.broadcast()
+        }
+    }
+
+    func collect(from: Int, to: Int, round: Int) -> [([Float], Range<Int>)] {
+        condition.withLock {
+            while true {
+                if let values = posted.removeValue(forKey: [round, from, to]) { return values }
+                condition.wait()
+            }
+        }
+    }
 
     func meet(_ rank: Int, round: Int, _ values: [([Float], Range<Int>)]) -> [[([Float], Range<Int>)]] {
         condition.withLock {
@@ -188,19 +212,41 @@ private final class Meeting: @unchecked Sendable {
             return UnsafeBufferPointer(start: copy, count: values.count)
         }
 
-        func exchange(_ roots: [SubtreeRoot], _ division: RowDivision) throws -> [SubtreeRoot] {
+        var spansHosts: Bool { meeting.spansHosts }
+
+        func open() -> UInt32 {
             round += 1
-            let end = (0..<meeting.count).map { division.elements(of: $0).upperBound }.max() ?? 0
-            let own = division.elements(of: rank)
-            let mine = roots.map { (Array(UnsafeBufferPointer(start: $0.values, count: end)), $0.leaves) }
-            let all = meeting.meet(rank, round: round, mine)
-            return all.indices.filter { $0 != rank }.flatMap { other in
-                all[other].compactMap { values, leaves in
+            return UInt32(round)
+        }
+
+        func send(_ roots: [SubtreeRoot], elements: Range<Int>, to other: Int, in exchange: UInt32) {
+            meeting.post(
+                roots.map { (Array(UnsafeBufferPointer(start: $0.values, count: elements.upperBound)), $0.leaves) },
+                from: rank, to: other, round: Int(exchange))
+        }
+
+        func receive(elements: Range<Int>, in exchange: UInt32) -> [SubtreeRoot] {
+            (0..<meeting.count).filter { $0 != rank }.flatMap { other in
+                meeting.collect(from: other, to: rank, round: Int(exchange)).compactMap { values, leaves in
                     // What another's rank is not for this one must not be read.
-                    let known = values.indices.map { own.contains($0) ? values[$0] : .nan }
+                    let known = values.indices.map { elements.contains($0) ? values[$0] : .nan }
                     return keep(known).baseAddress.map { SubtreeRoot(leaves: leaves, values: UnsafePointer($0)) }
                 }
             }
+        }
+
+        func spread(_ values: UnsafeBufferPointer<Float>, in exchange: UInt32) {
+            for other in 0..<meeting.count where other != rank {
+                meeting.post([(Array(values), 0..<0)], from: rank, to: other, round: Int(exchange))
+            }
+        }
+
+        func take(from other: Int, count: Int, in exchange: UInt32) throws -> UnsafeBufferPointer<Float> {
+            let found = meeting.collect(from: other, to: rank, round: Int(exchange)).first?.0 ?? []
+            guard found.count == count else {
+                throw Problem.failed("rank \(other) sent \(found.count) values, expected \(count)")
+            }
+            return keep(found)
         }
 
         func trade(_ goods: Goods, _ parcels: [Parcel]) throws -> [UnsafeBufferPointer<Float>] {

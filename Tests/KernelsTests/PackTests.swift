@@ -260,8 +260,9 @@ import Testing
             byteCount: activationBytes(tokens: 3, columns: 80), alignment: 64)
         defer { buffer.deallocate() }
         let a = Activations(buffer: buffer, tokens: 3, columns: 80)
-        quantizeActivations(x, stride: 90, tokens: 3, columns: 80, blocks: 1..<3, into: a)
-        quantizeActivations(x, stride: 90, tokens: 3, columns: 80, blocks: 0..<1, into: a)
+        quantizeActivations(x, stride: 90, tokens: 0..<3, columns: 80, blocks: 1..<3, into: a)
+        quantizeActivations(x, stride: 90, tokens: 2..<3, columns: 80, blocks: 0..<1, into: a)
+        quantizeActivations(x, stride: 90, tokens: 0..<2, columns: 80, blocks: 0..<1, into: a)
         for t in 0..<3 {
             for b in 0..<3 {
                 let row = (32 * b..<32 * b + 32).map { $0 < 80 ? x[t * 90 + $0] : 0 }

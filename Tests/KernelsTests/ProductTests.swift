@@ -60,7 +60,7 @@ private struct Trial {
                 a = Activations(buffer: buffer, tokens: x.count, columns: columns)
                 for b in 0..<a.blocks {
                     quantizeActivations(
-                        base, stride: stride, tokens: x.count, columns: columns, blocks: b..<b + 1, into: a)
+                        base, stride: stride, tokens: 0..<x.count, columns: columns, blocks: b..<b + 1, into: a)
                 }
             }
             guard let instructions else { return plainLoops(w, a, into: outputs[0], outputStride: outputStride) }

@@ -11,10 +11,10 @@ struct RingTests {
         DataHeader(kind: .roots, epoch: 1, step: step, sequence: 0, stage: 0, rank: 0, parts: parts, elements: elements)
     }
 
-    private func send(_ link: DataLink, _ header: DataHeader, _ value: Float) throws {
+    private func send(_ link: DataLink, _ header: DataHeader, _ value: Float, waits: Bool = true) throws {
         let values = (0..<header.elements).map { value + Float($0 % 1000) }
         try values.withUnsafeBytes { bytes in
-            try link.send(to: 0, header, Array(repeating: bytes, count: header.parts), timeout: patience)
+            try link.send(to: 0, header, Array(repeating: bytes, count: header.parts), waits: waits, timeout: patience)
         }
     }
 
@@ -95,6 +95,25 @@ struct RingTests {
         #expect(a.inlets.count == 1 && b.inlets.count == 1)
         #expect(a.inlets.allSatisfy { $0.ring.isAttached })
         #expect(a.counters.malformedReceived == 0 && b.counters.malformedReceived == 0)
+    }
+
+    @Test("who does not wait for a reader that computes sends what the ring has no room for through the socket")
+    func busyReader() throws {
+        let (a, b) = try pair()
+        try send(a, header(0, elements: 1), 0)
+        _ = try b.receive(header(0, elements: 1).key, timeout: patience)
+        #expect(a.way(to: 0) == .ring)
+        // Nobody reads while these are sent: the first and the last fit, the one between is larger than the ring.
+        let sizes = [1_000, Ring.capacity, 2_000]
+        for (step, size) in sizes.enumerated() {
+            try send(a, header(UInt64(step + 1), elements: size), Float(step), waits: false)
+        }
+        #expect(b.inlets.first?.ring.available == 2 * DataHeader.byteCount + 4 * (sizes[0] + sizes[2]))
+        for (step, size) in sizes.enumerated().reversed() {
+            let message = try b.receive(header(UInt64(step + 1), elements: size).key, timeout: patience)
+            #expect(message.values.count == size && message.values[7] == Float(step) + 7)
+        }
+        #expect(a.way(to: 0) == .ring)
     }
 
     @Test("a reader that sleeps is woken")

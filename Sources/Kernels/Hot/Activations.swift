@@ -70,13 +70,14 @@ public func activationBytes(tokens: Int, columns: Int) -> Int {
 /// scale = max|x| / 127; quant = x / scale rounded to nearest even, within -127...127; a scale of 0 gives zeros.
 /// Columns past the last count as zeros. Threads share the work by their ranges of blocks.
 ///
-/// - Shapes: `x` [tokens, columns] with rows `stride` apart; `into` the int8 form for as many tokens and columns.
+/// - Shapes: `x` [into.tokens, columns] with rows `stride` apart, of which `tokens` are read; `into` the int8 form for as many tokens
+///   and columns.
 public func quantizeActivations(
-    _ x: UnsafePointer<Float>, stride: Int, tokens: Int, columns: Int, blocks: Range<Int>, into a: Activations
+    _ x: UnsafePointer<Float>, stride: Int, tokens: Range<Int>, columns: Int, blocks: Range<Int>, into a: Activations
 ) {
     // Tokens inside: the writes of one block are consecutive.
     for b in blocks {
-        for t in 0..<tokens {
+        for t in tokens {
             a.store(block: b, token: t, x + t * stride + 32 * b, count: min(32, columns - 32 * b))
         }
     }

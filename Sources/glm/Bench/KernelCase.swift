@@ -95,7 +95,7 @@ struct KernelCase {
             if type.isInteger {
                 x = Activations(buffer: blocks.base, tokens: tokens, columns: size)
                 quantizeActivations(
-                    input.floats, stride: size, tokens: tokens, columns: size, blocks: 0..<x.blocks, into: x)
+                    input.floats, stride: size, tokens: 0..<tokens, columns: size, blocks: 0..<x.blocks, into: x)
             }
             let output = Memory(floats: size * tokens)
             let scratch = Memory(byteCount: productScratchBytes(tokens: tokens))
