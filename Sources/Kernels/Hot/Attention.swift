@@ -182,9 +182,9 @@ struct Attention {
         let keyPage = keyPages[page]
         let valuePage = valuePages[page]
         if hasBlocks {
-            announce(keyPage, headDim: headDim, type: type, ahead: ahead)
-            widenValues(valuePage, headDim: headDim, type: type, ahead: ahead, into: values)
-            AttentionGroups<0>.add(self, page: page, blocks: keyPage, queries: blocks, values: values, to: state)
+            widenValues(valuePage, headDim: headDim, type: type, into: values)
+            AttentionGroups<0>.add(
+                self, page: page, blocks: keyPage, queries: blocks, values: values, ahead: ahead, to: state)
         } else if type == .f32 {
             AttentionGroups<0>.add(self, page: page, keys: keyPage, values: valuePage, to: state)
         } else if groupCount <= 4 {

@@ -170,9 +170,12 @@ enum AttentionGroups<let H: Int> {
     }
 
     /// Adds a page whose keys are blocks: the scores of several groups are formed together.
+    ///
+    /// The page `ahead` is asked for in two parts, in the midst of the work: at once and before it, those lines fill the queue of lines
+    /// in flight, and this page's own wait behind them.
     static func add(
         _ call: Attention, page: Int, blocks: UnsafeRawPointer, queries: Activations, values: UnsafeRawPointer,
-        to state: AttentionState
+        ahead: Int, to state: AttentionState
     ) {
         let start = page &* Attention.keyCount
         for first in stride(from: 0, to: call.groupCount, by: Attention.groupsAtOnce) {
@@ -180,9 +183,15 @@ enum AttentionGroups<let H: Int> {
             let rows = call.rows(ofGroup: first).lowerBound..<call.rows(ofGroup: groups.upperBound &- 1).upperBound
             scoreKeys(
                 blocks, type: call.type, queries, rows: rows, into: call.scores, scratch: call.unpacked)
-            for group in groups where call.seen(group: group, start: start).upperBound > 0 {
-                let row = call.rows(ofGroup: group).lowerBound &- rows.lowerBound
-                finish(call, group, start, call.scores + row &* Attention.keyCount, values, 0, state)
+            if first == 0 { announce(blocks, headDim: call.headDim, type: call.type, ahead: ahead) }
+            for group in groups {
+                if call.seen(group: group, start: start).upperBound > 0 {
+                    let row = call.rows(ofGroup: group).lowerBound &- rows.lowerBound
+                    finish(call, group, start, call.scores + row &* Attention.keyCount, values, 0, state)
+                }
+                if group == 0 {
+                    announce(call.valuePages[page], headDim: call.headDim, type: call.type, ahead: ahead)
+                }
             }
         }
     }

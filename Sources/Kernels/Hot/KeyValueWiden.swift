@@ -11,13 +11,12 @@ func widenKeys(_ page: UnsafeRawPointer, headDim: Int, into keys: UnsafeMutableP
     widenHalves(page, count: Slots.pageTokens &* headDim, into: keys)
 }
 
-/// A page of values, not f32, as f32 [64 keys][headDim]; the bytes `ahead` of them are read next.
+/// A page of values, not f32, as f32 [64 keys][headDim].
 func widenValues(
-    _ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int = 0, into values: UnsafeMutablePointer<Float>
+    _ page: UnsafeRawPointer, headDim: Int, type: KVType, into values: UnsafeMutablePointer<Float>
 ) {
     let tokens = Slots.pageTokens
     guard type == .q8 || type == .q4 else { return widenHalves(page, count: tokens &* headDim, into: values) }
-    announce(page, headDim: headDim, type: type, ahead: ahead)
     var scales = page + tokens &* (type == .q8 ? headDim : headDim / 2)
     var from = page
     var to = values
@@ -41,7 +40,7 @@ func widenValues(
     }
 }
 
-/// Asks for the blocks `ahead` of a page's.
+/// Asks for the blocks `ahead` of a page's, which are read next.
 @inline(__always)
 func announce(_ page: UnsafeRawPointer, headDim: Int, type: KVType, ahead: Int) {
     guard ahead != 0 else { return }
