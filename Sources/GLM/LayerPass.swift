@@ -3,6 +3,9 @@ import KVCache
 import Kernels
 import Threads
 
+/// Panels of a product that a thread takes at a time: a long stretch for memory, and of many rows' products as much as stays in an L2 cache.
+let panelsAtOnce = 64
+
 /// One packed matrix of a product, and where its rows of the result go.
 struct Product {
     var matrix: PackedMatrix
@@ -97,22 +100,24 @@ extension Stage {
         if panels == 0 { return }
         let floats = Activations(floats: input, stride: columns, tokens: rows, columns: columns)
         let blocks = areIntegers ? quantise(input, rows: rows, some: some, columns: columns) : floats
+        let portions = Portions(of: panels, members: team.size, most: panelsAtOnce)
         team.run { rank in
-            var share = team.share(of: panels, rank: rank)
-            for index in products.indices {
-                guard let product = products[index] else { continue }
-                let count = product.matrix.matrix.panelCount
-                let own = share.clamped(to: 0..<count)
-                if !own.isEmpty {
-                    withUnsafePointer(to: product.output) { output in
-                        Kernels.product(
-                            product.matrix.matrix, panels: own,
-                            product.matrix.matrix.type.isInteger ? blocks : floats, tokens: some,
-                            tree: wholeHidden, into: output, outputStride: product.stride, bias: product.matrix.bias,
-                            scratch: scratch.product[rank])
+            while var share = portions.take() {
+                for index in products.indices {
+                    guard let product = products[index] else { continue }
+                    let count = product.matrix.matrix.panelCount
+                    let own = share.clamped(to: 0..<count)
+                    if !own.isEmpty {
+                        withUnsafePointer(to: product.output) { output in
+                            Kernels.product(
+                                product.matrix.matrix, panels: own,
+                                product.matrix.matrix.type.isInteger ? blocks : floats, tokens: some,
+                                tree: wholeHidden, into: output, outputStride: product.stride,
+                                bias: product.matrix.bias, scratch: scratch.product[rank])
+                        }
                     }
+                    share = share.lowerBound - count..<share.upperBound - count
                 }
-                share = share.lowerBound - count..<share.upperBound - count
             }
         }
     }

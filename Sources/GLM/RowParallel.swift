@@ -96,11 +96,13 @@ extension Stage {
     private func sumLeaves(_ matrix: PackedMatrix, _ input: Activations, rows: Range<Int>, tree: ColumnTree) {
         scratch.roots.withUnsafeBufferPointer { outputs in
             guard let outputs = outputs.baseAddress else { return }
+            let portions = Portions(of: matrix.matrix.panelCount, members: team.size, most: panelsAtOnce)
             team.run { rank in
-                Kernels.product(
-                    matrix.matrix, panels: team.share(of: matrix.matrix.panelCount, rank: rank), input, tokens: rows,
-                    tree: tree, into: outputs, outputStride: configuration.hidden, bias: nil,
-                    scratch: scratch.product[rank])
+                while let panels = portions.take() {
+                    Kernels.product(
+                        matrix.matrix, panels: panels, input, tokens: rows, tree: tree, into: outputs,
+                        outputStride: configuration.hidden, bias: nil, scratch: scratch.product[rank])
+                }
             }
         }
     }

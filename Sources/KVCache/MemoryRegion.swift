@@ -10,19 +10,37 @@ public final class MemoryRegion: @unchecked Sendable {
     public let base: UnsafeMutableRawPointer
     /// Bytes.
     public let byteCount: Int
+    /// Bytes from `base` on that are given back at the end.
+    private let mapped: Int
 
     /// Reserves `byteCount` bytes, or throws `failed` when the address space will not give them.
     public init(byteCount: Int) throws {
         let size = max(byteCount, 1)
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-        guard let found = mmap(nil, size, PROT_READ | PROT_WRITE, flags, -1, 0), found != MAP_FAILED else {
+        let isLarge = size >= 2 * Self.largePage
+        // A last large page that is hardly used is left to small ones.
+        let whole = (size + Self.largePage - 1) / Self.largePage * Self.largePage
+        let length = isLarge && whole - size <= size / 32 ? whole : size
+        let room = isLarge ? length + Self.largePage : length
+        guard let found = mmap(nil, room, PROT_READ | PROT_WRITE, flags, -1, 0), found != MAP_FAILED else {
             throw Problem.failed("cannot reserve \(size) bytes of memory: \(String(cString: strerror(errno)))")
         }
-        // Large pages where allowed: weights and KV are walked from end to end.
-        if size >= 4 << 20 { _ = madvise(found, size, MADV_HUGEPAGE) }
-        base = found
         self.byteCount = size
+        mapped = length
+        guard isLarge else {
+            base = found
+            return
+        }
+        // Large pages where allowed: weights and KV are walked from end to end. They begin at multiples of their size.
+        base = found.alignedUp(toMultipleOf: Self.largePage)
+        if base > found { munmap(found, base - found) }
+        let end = (base + length).alignedUp(toMultipleOf: Int(sysconf(Int32(_SC_PAGESIZE))))
+        if end < found + room { munmap(end, found + room - end) }
+        _ = madvise(base, length, MADV_HUGEPAGE)
     }
+
+    /// Bytes of a large page of the processors that this runs on.
+    private static let largePage = 2 << 20
 
     /// Reserves `byteCount` bytes of memory and `spillBytes` behind them that are a file's in `folder`: the system keeps in
     /// memory what it has room for.
@@ -55,5 +73,5 @@ public final class MemoryRegion: @unchecked Sendable {
         }
     }
 
-    deinit { munmap(base, byteCount) }
+    deinit { munmap(base, mapped) }
 }

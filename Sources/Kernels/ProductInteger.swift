@@ -5,6 +5,7 @@
 // 128, and 2 x 128 x 127 < 2^15). Sums of int16 take eight products of nibbles, four of five bits, two of six bits.
 
 #if arch(x86_64)
+    import CLinux
     import Core
     import KernelsV4
     import _Builtin_intrinsics.intel
@@ -80,82 +81,89 @@
         /// One root's sum for one token.
         @inline(never)
         fileprivate static func write(_ product: TokenProduct, _ panels: Range<Int>) {
-            product.write(panels: panels) { (run: Self, a, blocks) in run.sum(a, blocks: blocks) }
+            let pairs = pairs(of: panels)
+            product.write(panels: pairs) { (runs: InlineArray<2, Self>, a, blocks) in sums(runs, a, blocks) }
+            product.write(panels: pairs.upperBound..<panels.upperBound) {
+                (runs: InlineArray<1, Self>, a, blocks) in sums(runs, a, blocks)
+            }
         }
 
-        /// Some blocks of one panel times one token.
+        /// The sums of some blocks of `N` panels for one token.
         @inline(__always)
-        private func sum(_ a: BlockRun, blocks: Int) -> Sixteen {
-            var y0 = SIMD8<Float>(repeating: 0)
-            var y1 = SIMD8<Float>(repeating: 0)
-            var run = self
+        private static func sums<let N: Int>(
+            _ first: InlineArray<N, Self>, _ a: BlockRun, _ blocks: Int
+        ) -> InlineArray<N, Sixteen> {
+            var low = InlineArray<N, SIMD8<Float>>(repeating: .zero)
+            var high = InlineArray<N, SIMD8<Float>>(repeating: .zero)
+            var runs = first
             var q = a.quants
             var i = 0
             for _ in 0..<blocks {
-                var (d0, d1) = run.dots(q, a.halfSums + i)
-                if K == 0 && B < 8 {
-                    let surplus = shifted(a.sums + i, by: B &- 1)
-                    d0 = subtract32(d0, surplus)
-                    d1 = subtract32(d1, surplus)
+                clinux_prefetch(q + BlockRun.bytesAhead &* a.stride)
+                for n in 0..<N {
+                    if K == 3 { askAhead(runs[n]) }
+                    // One half after the other: sixteen registers have no room for both.
+                    low[n] = runs[n].added(low[n], half: 0, q, a, i)
+                    high[n] = runs[n].added(high[n], half: 1, q, a, i)
+                    runs[n].advance()
                 }
-                let scale = SIMD8<Float>(repeating: a.scales[i])
-                y0.addProduct(converted(d0), run.scale(half: 0) * scale)
-                y1.addProduct(converted(d1), run.scale(half: 1) * scale)
-                if Self.hasMinima {
-                    let sum = SIMD8<Float>(repeating: a.scaledSums[i])
-                    y0.addProduct(run.minima(half: 0), sum)
-                    y1.addProduct(run.minima(half: 1), sum)
-                }
-                run.advance()
-                q += a.stride &* 32
+                q += 32 &* a.stride
                 i &+= a.stride
             }
-            return Sixteen(y0, y1)
+            return InlineArray { Sixteen(low[$0], high[$0]) }
         }
 
-        /// The int32 dot products of the block's rows, first and last eight; quants as they are packed.
+        /// Asks for the lines of the block after the next: six-bit blocks are not read from end to end, so that the processor does not
+        /// see what comes next.
         @inline(__always)
-        private func dots(_ q: UnsafeRawPointer, _ halfSums: UnsafePointer<Int32>) -> (ByteLanes, ByteLanes) {
+        private static func askAhead(_ run: Self) {
+            for line in 0..<7 { clinux_prefetch(run.block + (2 &* blockBytes &+ 64 &* line)) }
+        }
+
+        /// A token's sums of eight rows with the block added; `i` is the token's cell.
+        @inline(__always)
+        private func added(
+            _ before: SIMD8<Float>, half: Int, _ q: UnsafeRawPointer, _ a: BlockRun, _ i: Int
+        ) -> SIMD8<Float> {
+            var sums = before
+            var dots = dots(q, a.halfSums + i, half: half)
+            if K == 0 && B < 8 { dots = subtract32(dots, shifted(a.sums + i, by: B &- 1)) }
+            sums.addProduct(converted(dots), scale(half: half) * SIMD8(repeating: a.scales[i]))
+            if Self.hasMinima { sums.addProduct(minima(half: half), SIMD8(repeating: a.scaledSums[i])) }
+            return sums
+        }
+
+        /// The int32 dot products of the block's first or last eight rows; quants as they are packed.
+        @inline(__always)
+        private func dots(_ q: UnsafeRawPointer, _ halfSums: UnsafePointer<Int32>, half: Int) -> ByteLanes {
             switch B {
-            case 4: return nibbleDots(q)
-            case 5: return (fiveBitDot(q, half: 0), fiveBitDot(q, half: 1))
-            case 6: return (sixBitDot(q, halfSums, half: 0), sixBitDot(q, halfSums, half: 1))
+            case 4: return nibbleDots(q, half: half)
+            case 5: return fiveBitDots(q, half: half)
+            case 6: return sixBitDots(q, halfSums, half: half)
             default:
-                var d0 = ByteLanes.zero
-                var d1 = ByteLanes.zero
+                var dots = ByteLanes.zero
                 for k in 0..<8 {
-                    let x = fourBytes(q, 4 &* k)
-                    d0 = add32(d0, signedPairs(bytes(block, 64 &* k), x))
-                    d1 = add32(d1, signedPairs(bytes(block, 64 &* k &+ 32), x))
+                    dots = add32(dots, signedPairs(bytes(block, 64 &* k &+ 32 &* half), fourBytes(q, 4 &* k)))
                 }
-                return (d0, d1)
+                return dots
             }
         }
 
+        /// Eight rows of four bits.
         @inline(__always)
-        private func nibbleDots(_ q: UnsafeRawPointer) -> (ByteLanes, ByteLanes) {
-            let r0 = bytes(block), r1 = bytes(block, 64), r2 = bytes(block, 128), r3 = bytes(block, 192)
-            let s0 = bytes(block, 32), s1 = bytes(block, 96), s2 = bytes(block, 160), s3 = bytes(block, 224)
-            let a0 = fourBytes(q, 0), a1 = fourBytes(q, 4), a2 = fourBytes(q, 8), a3 = fourBytes(q, 12)
-            let a4 = fourBytes(q, 16), a5 = fourBytes(q, 20), a6 = fourBytes(q, 24), a7 = fourBytes(q, 28)
-            let p0 = add16(
-                add16(bytePairs(lowNibbles(r0), a0), bytePairs(lowNibbles(r1), a2)),
-                add16(bytePairs(lowNibbles(r2), a4), bytePairs(lowNibbles(r3), a6)))
-            let p1 = add16(
-                add16(bytePairs(highNibbles(r0), a1), bytePairs(highNibbles(r1), a3)),
-                add16(bytePairs(highNibbles(r2), a5), bytePairs(highNibbles(r3), a7)))
-            let p2 = add16(
-                add16(bytePairs(lowNibbles(s0), a0), bytePairs(lowNibbles(s1), a2)),
-                add16(bytePairs(lowNibbles(s2), a4), bytePairs(lowNibbles(s3), a6)))
-            let p3 = add16(
-                add16(bytePairs(highNibbles(s0), a1), bytePairs(highNibbles(s1), a3)),
-                add16(bytePairs(highNibbles(s2), a5), bytePairs(highNibbles(s3), a7)))
-            return (widenedPairs(add16(p0, p1)), widenedPairs(add16(p2, p3)))
+        private func nibbleDots(_ q: UnsafeRawPointer, half: Int) -> ByteLanes {
+            @inline(__always) func pairs(_ k: Int) -> ByteLanes {
+                let two = bytes(block, 64 &* k &+ 32 &* half)
+                return add16(
+                    bytePairs(lowNibbles(two), fourBytes(q, 8 &* k)),
+                    bytePairs(highNibbles(two), fourBytes(q, 8 &* k &+ 4)))
+            }
+            return widenedPairs(add16(add16(pairs(0), pairs(1)), add16(pairs(2), pairs(3))))
         }
 
         /// Eight rows of five bits.
         @inline(__always)
-        private func fiveBitDot(_ q: UnsafeRawPointer, half: Int) -> ByteLanes {
+        private func fiveBitDots(_ q: UnsafeRawPointer, half: Int) -> ByteLanes {
             var first = ByteLanes.zero
             var second = ByteLanes.zero
             for k in 0..<4 {
@@ -167,7 +175,7 @@
 
         /// Eight rows of six bits, each half times its scale.
         @inline(__always)
-        private func sixBitDot(_ q: UnsafeRawPointer, _ halfSums: UnsafePointer<Int32>, half: Int) -> ByteLanes {
+        private func sixBitDots(_ q: UnsafeRawPointer, _ halfSums: UnsafePointer<Int32>, half: Int) -> ByteLanes {
             let paired = pairedScales(half: half)
             var sum = scaledPairs(fourBytes(halfSums, 0), paired.surplus)
             for k in 0..<4 {

@@ -48,8 +48,7 @@
             let low = SIMD8<Int32>(repeating: 0xffff)
             let both = first & low | second &<< 16
             return (
-                unsafeBitCast(first & low | first &<< 16, to: ByteLanes.self),
-                unsafeBitCast(second & low | second &<< 16, to: ByteLanes.self),
+                twice(first), twice(second),
                 unsafeBitCast(unsafeBitCast(both, to: SIMD16<Int16>.self) &* -32, to: ByteLanes.self)
             )
         }
@@ -59,6 +58,13 @@
     @inline(__always) private func eightBytes(_ p: UnsafeRawPointer, _ offset: Int) -> SIMD8<Float> {
         let eight = SIMD2(p.loadUnaligned(fromByteOffset: offset, as: Int64.self), 0)
         return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight))
+    }
+
+    /// The lower halves of eight numbers, each also in place of its upper half.
+    @inline(__always) private func twice(_ x: SIMD8<Int32>) -> ByteLanes {
+        let order = SIMD32<Int8>(
+            0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13)
+        return _mm256_shuffle_epi8(unsafeBitCast(x, to: ByteLanes.self), unsafeBitCast(order, to: ByteLanes.self))
     }
 
     /// Eight signed bytes.

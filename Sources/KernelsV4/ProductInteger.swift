@@ -66,22 +66,35 @@
 
     /// One type of weights, as `PackedRun` has them.
     enum IntegerLeaf<let B: Int, let K: Int> {
-        /// One token: the sums stay in a register, and memory sets the pace.
+        /// One token: the sums stay in registers, and memory sets the pace.
         @inline(never)
         static func write(_ token: TokenProduct, _ panels: Range<Int>) {
-            token.write(panels: panels) { (first: PackedRun<B, K>, a, blocks) in
-                var sum = SIMD16<Float>.zero
-                var run = first
-                var q = a.quants
-                var i = 0
-                for _ in 0..<blocks {
-                    sum = added(sum, unpacked(run.block), Scales(run), q, a, i)
-                    run.advance()
-                    q += 32 &* a.stride
-                    i &+= a.stride
-                }
-                return Sixteen(sum)
+            let pairs = PackedRun<B, K>.pairs(of: panels)
+            token.write(panels: pairs) { (runs: InlineArray<2, PackedRun<B, K>>, a, blocks) in sums(runs, a, blocks) }
+            token.write(panels: pairs.upperBound..<panels.upperBound) {
+                (runs: InlineArray<1, PackedRun<B, K>>, a, blocks) in sums(runs, a, blocks)
             }
+        }
+
+        /// The sums of some blocks of `N` panels for one token.
+        @inline(__always)
+        private static func sums<let N: Int>(
+            _ first: InlineArray<N, PackedRun<B, K>>, _ a: BlockRun, _ blocks: Int
+        ) -> InlineArray<N, Sixteen> {
+            var sums = InlineArray<N, SIMD16<Float>>(repeating: .zero)
+            var runs = first
+            var q = a.quants
+            var i = 0
+            for _ in 0..<blocks {
+                clinux_prefetch(q + BlockRun.bytesAhead &* a.stride)
+                for n in 0..<N {
+                    sums[n] = added(sums[n], unpacked(runs[n].block), Scales(runs[n]), q, a, i)
+                    runs[n].advance()
+                }
+                q += 32 &* a.stride
+                i &+= a.stride
+            }
+            return InlineArray { Sixteen(sums[$0]) }
         }
 
         /// Several tokens: a block's unpacked weights stay in eight registers while they pass, the sums in the L1 cache, `stride`

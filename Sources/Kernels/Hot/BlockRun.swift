@@ -10,6 +10,11 @@ struct BlockRun {
     /// Cells from a block to the next.
     let stride: Int
 
+    /// How far ahead one token's quants are asked for: a panel of weights passes through the L1 cache between two uses of a block,
+    /// and a load that misses waits behind the lines of weights that are on their way.
+    @inline(__always)
+    static var bytesAhead: Int { 128 }
+
     /// From `blocks` blocks further on.
     @inline(__always)
     func advanced(by blocks: Int) -> BlockRun {

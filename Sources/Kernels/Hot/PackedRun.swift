@@ -40,6 +40,13 @@ struct PackedRun<let B: Int, let K: Int> {
     @inline(__always)
     static var hasMinima: Bool { K == 1 || K == 2 }
 
+    /// Those of some panels, from the first on, that one token's product reads two at a time. Two streams of memory are faster than one,
+    /// and the activations are loaded once for both; quants of a byte, which need no unpacking, are faster in one.
+    @inline(__always)
+    static func pairs(of panels: Range<Int>) -> Range<Int> {
+        panels.lowerBound..<(B == 8 ? panels.lowerBound : panels.upperBound &- panels.count % 2)
+    }
+
     /// The block's scales.
     @inline(__always)
     var scales: UnsafeRawPointer { block + 64 &* B }

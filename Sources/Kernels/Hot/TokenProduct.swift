@@ -23,45 +23,64 @@ struct TokenProduct {
     /// Room for 16 floats.
     let scratch: UnsafeMutablePointer<Float>
 
-    /// output <- the tree's sum, plus the bias, for the rows of some panels; `sum` gives that of some blocks.
+    /// output <- the tree's sum, plus the bias, for the rows of some panels, a multiple of `N`; `sums` gives those of some blocks of `N`.
+    ///
+    /// Panels that are read together lie far apart, so that the processor has a long stretch to fetch ahead in each.
     @inline(__always)
-    func write<let B: Int, let K: Int>(
-        panels: Range<Int>, _ sum: (_ run: PackedRun<B, K>, _ activations: BlockRun, _ blocks: Int) -> Sixteen
+    func write<let B: Int, let K: Int, let N: Int>(
+        panels: Range<Int>,
+        _ sums: (_ runs: InlineArray<N, PackedRun<B, K>>, BlockRun, _ blocks: Int) -> InlineArray<N, Sixteen>
     ) {
-        for panel in panels {
-            let first = base + panel &* panelBytes
+        let count = panels.count / N
+        for place in 0..<count {
+            let first = panels.lowerBound &+ place
             guard
-                var total = treeSum({ leaf in
+                let totals: InlineArray<N, Sixteen> = treeSum({ leaf in
                     let columns = leaves[leaf]
                     guard !columns.isEmpty else { return nil }
                     let block = columns.lowerBound / 32
-                    return sum(
-                        PackedRun(panel: first, index: skippedBlocks &+ block), activations.advanced(by: block),
-                        (columns.upperBound &+ 31) / 32 &- block)
+                    return sums(
+                        InlineArray { n in
+                            PackedRun(
+                                panel: base + (first &+ n &* count) &* panelBytes, index: skippedBlocks &+ block)
+                        }, activations.advanced(by: block), (columns.upperBound &+ 31) / 32 &- block)
                 })
             else { return }
-            let row = 16 &* panel
-            if row &+ 16 <= rows {
-                if let bias { total = total + Sixteen(bias + row) }
-                total.write(output + row)
-            } else {
-                total.write(scratch)
-                for i in 0..<rows &- row { output[row &+ i] = scratch[i] + (bias.map { $0[row &+ i] } ?? 0) }
-            }
+            for n in 0..<N { write(totals[n], panel: first &+ n &* count) }
         }
     }
 
-    /// The sum of the leaves in a balanced tree, or nil when all are empty: an empty side is no zero.
+    /// Writes a panel's rows, plus the bias.
     @inline(__always)
-    private func treeSum(_ leaf: (Int) -> Sixteen?) -> Sixteen? {
-        var waiting = InlineArray<4, Sixteen?>(repeating: nil)
-        var sum: Sixteen?
+    private func write(_ sum: Sixteen, panel: Int) {
+        var sum = sum
+        let row = 16 &* panel
+        if row &+ 16 <= rows {
+            if let bias { sum = sum + Sixteen(bias + row) }
+            sum.write(output + row)
+        } else {
+            sum.write(scratch)
+            for i in 0..<rows &- row { output[row &+ i] = scratch[i] + (bias.map { $0[row &+ i] } ?? 0) }
+        }
+    }
+
+    /// The sums of the leaves in a balanced tree, or nil when all are empty: an empty side is no zero.
+    @inline(__always)
+    private func treeSum<let N: Int>(_ leaf: (Int) -> InlineArray<N, Sixteen>?) -> InlineArray<N, Sixteen>? {
+        var waiting = InlineArray<4, InlineArray<N, Sixteen>?>(repeating: nil)
+        var sum: InlineArray<N, Sixteen>?
         for i in 0..<leaves.count {
             sum = leaf(i)
             // The subtrees that end with this leaf: their left halves wait.
             var level = 0
             while i &>> level & 1 == 1 {
-                if let left = waiting[level] { sum = sum.map { left + $0 } ?? left }
+                if let left = waiting[level] {
+                    if let right = sum {
+                        sum = InlineArray<N, Sixteen> { left[$0] + right[$0] }
+                    } else {
+                        sum = left
+                    }
+                }
                 level &+= 1
             }
             waiting[level] = sum
