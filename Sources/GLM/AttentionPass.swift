@@ -1,7 +1,6 @@
 import Core
 import KVCache
 import Kernels
-import Synchronization
 import Threads
 
 /// Attention of one layer: rotation, the KV pages, and the exact softmax over them (design section 4).
@@ -88,12 +87,10 @@ extension Stage {
         let pieces = pieces(of: work, batch: batch)
         // One piece needs no memory of its own: its state is the thread's.
         let states = pieces == 1 ? nil : try scratch.states(floats: work.reduce(0) { $0 + size($1) } * pieces)
-        let next = Atomic<Int>(0)
+        let portions = team.portions(of: work.count * pieces, most: 1)
         team.run { rank in
             let memory = scratch.attention[rank]
-            while true {
-                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                if index >= work.count * pieces { break }
+            while let index = portions.take()?.lowerBound {
                 let call = work[index / pieces]
                 var count = 0
                 for row in call.rows {

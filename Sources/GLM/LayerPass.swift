@@ -3,9 +3,6 @@ import KVCache
 import Kernels
 import Threads
 
-/// Panels of a product that a thread takes at a time: a long stretch for memory, and of many rows' products as much as stays in an L2 cache.
-let panelsAtOnce = 64
-
 /// One packed matrix of a product, and where its rows of the result go.
 struct Product {
     var matrix: PackedMatrix
@@ -100,7 +97,7 @@ extension Stage {
         if panels == 0 { return }
         let floats = Activations(floats: input, stride: columns, tokens: rows, columns: columns)
         let blocks = areIntegers ? quantise(input, rows: rows, some: some, columns: columns) : floats
-        let portions = Portions(of: panels, members: team.size, most: panelsAtOnce)
+        let portions = team.portions(of: panels, most: panelsInPortion)
         team.run { rank in
             while var share = portions.take() {
                 for index in products.indices {

@@ -146,7 +146,13 @@ extension PackedMatrix {
     }
 }
 
+/// Panels of a product that a thread takes at a time, at most: a long stretch for memory, and a small part of any matrix that takes long.
+let panelsInPortion = 64
+
 extension Team {
+    /// `count` items to be taken `most` at a time: for work that takes long beside the wait for whoever is held up.
+    func portions(of count: Int, most: Int) -> Portions { Portions(of: count, members: size, most: most) }
+
     /// The contiguous share of `count` items that falls to `rank`.
     func share(of count: Int, rank: Int) -> Range<Int> {
         count * rank / size..<count * (rank + 1) / size

@@ -96,7 +96,7 @@ extension Stage {
     private func sumLeaves(_ matrix: PackedMatrix, _ input: Activations, rows: Range<Int>, tree: ColumnTree) {
         scratch.roots.withUnsafeBufferPointer { outputs in
             guard let outputs = outputs.baseAddress else { return }
-            let portions = Portions(of: matrix.matrix.panelCount, members: team.size, most: panelsAtOnce)
+            let portions = team.portions(of: matrix.matrix.panelCount, most: panelsInPortion)
             team.run { rank in
                 while let panels = portions.take() {
                     Kernels.product(

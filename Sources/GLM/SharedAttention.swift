@@ -1,7 +1,6 @@
 import Core
 import KVCache
 import Kernels
-import Synchronization
 import Threads
 
 /// Attention of one layer in a stage whose ranks share KV heads.
@@ -144,12 +143,10 @@ extension Stage {
         let heads = shares.kvHeads.count
         if heads == 0 { return }
         let tables = pageTables
-        let next = Atomic<Int>(0)
+        let portions = team.portions(of: items.count, most: 1)
         team.run { rank in
             let work = scratch.attention[rank]
-            while true {
-                let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-                if index >= items.count { break }
+            while let index = portions.take()?.lowerBound {
                 let item = items[index]
                 // Queries of one receiver after the other, row by row: so each receiver's part of the state is one piece.
                 var count = 0
