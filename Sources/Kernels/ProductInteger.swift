@@ -82,35 +82,42 @@
         @inline(never)
         fileprivate static func write(_ product: TokenProduct, _ panels: Range<Int>) {
             let pairs = pairs(of: panels)
-            product.write(panels: pairs) { (runs: InlineArray<2, Self>, a, blocks) in sums(runs, a, blocks) }
+            product.write(panels: pairs) { (runs: InlineArray<2, Self>, a, blocks, y) in
+                sums(runs, a, blocks, into: y)
+            }
             product.write(panels: pairs.upperBound..<panels.upperBound) {
-                (runs: InlineArray<1, Self>, a, blocks) in sums(runs, a, blocks)
+                (runs: InlineArray<1, Self>, a, blocks, y) in sums(runs, a, blocks, into: y)
             }
         }
 
-        /// The sums of some blocks of `N` panels for one token.
+        /// y[panel][16] <- the sums of some blocks of `N` panels, one or two, for one token.
         @inline(__always)
         private static func sums<let N: Int>(
-            _ first: InlineArray<N, Self>, _ a: BlockRun, _ blocks: Int
-        ) -> InlineArray<N, Sixteen> {
+            _ first: InlineArray<N, Self>, _ a: BlockRun, _ blocks: Int, into y: UnsafeMutablePointer<Float>
+        ) {
             var low = InlineArray<N, SIMD8<Float>>(repeating: .zero)
             var high = InlineArray<N, SIMD8<Float>>(repeating: .zero)
             var runs = first
+            var left = first[0].left
             var q = a.quants
             var i = 0
             for _ in 0..<blocks {
                 clinux_prefetch(q + BlockRun.bytesAhead &* a.stride)
-                for n in 0..<N {
+                let isLast = Self.isLast(&left)
+                @inline(__always) func add(_ n: Int) {
                     if K == 3 { askAhead(runs[n]) }
                     // One half after the other: sixteen registers have no room for both.
                     low[n] = runs[n].added(low[n], half: 0, q, a, i)
                     high[n] = runs[n].added(high[n], half: 1, q, a, i)
-                    runs[n].advance()
+                    runs[n].advance(isLast: isLast)
                 }
+                // No loop: the compiler leaves one of this length as it is, with its sums in memory.
+                add(0)
+                if N == 2 { add(1) }
                 q += 32 &* a.stride
                 i &+= a.stride
             }
-            return InlineArray { Sixteen(low[$0], high[$0]) }
+            for n in 0..<N { Sixteen(low[n], high[n]).write(y + 16 &* n) }
         }
 
         /// Asks for the lines of the block after the next: six-bit blocks are not read from end to end, so that the processor does not

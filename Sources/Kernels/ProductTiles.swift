@@ -25,6 +25,7 @@
         ) {
             for t in 0..<tokens { Sixteen(repeating: 0).write(y + t &* stride) }
             var run = self
+            var left = left
             for b in 0..<blocks {
                 run.unpack(into: scratch)
                 let i = b &* a.stride
@@ -39,7 +40,7 @@
                 case 1: Tile<1, B, K>.add(scratch, a, i &+ t, y + t &* stride, stride)
                 default: break
                 }
-                run.advance()
+                run.advance(isLast: Self.isLast(&left))
             }
         }
 

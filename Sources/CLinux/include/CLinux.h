@@ -51,6 +51,27 @@ static inline void clinux_prefetch(const void *p) { __builtin_prefetch(p, 0, 3);
 /// As clinux_prefetch, but no nearer than the second level: it will be read after much else.
 static inline void clinux_prefetch_later(const void *p) { __builtin_prefetch(p, 0, 2); }
 
+#if defined(__AVX2__)
+typedef long long clinux_32_bytes __attribute__((vector_size(32)));
+
+/// `x`, loaded here, once: the compiler would load it where it is used, each time, and in another order than that in
+/// which it lies in memory, which the processor reads ahead.
+static inline clinux_32_bytes clinux_loaded_32(clinux_32_bytes x) {
+  __asm__ volatile("" : "+x"(x));
+  return x;
+}
+#endif
+
+#if defined(__AVX512F__)
+typedef long long clinux_64_bytes __attribute__((vector_size(64)));
+
+/// As clinux_loaded_32.
+static inline clinux_64_bytes clinux_loaded_64(clinux_64_bytes x) {
+  __asm__ volatile("" : "+v"(x));
+  return x;
+}
+#endif
+
 /// Tells the processor that this is a spin loop.
 static inline void clinux_relax(void) {
 #if defined(__x86_64__)

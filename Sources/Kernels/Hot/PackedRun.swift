@@ -10,8 +10,8 @@ struct PackedRun<let B: Int, let K: Int> {
     private(set) var block: UnsafeRawPointer
     /// Of the superblock: f16 factors for scales, then for minima.
     private(set) var factors: UnsafeRawPointer
-    /// Blocks that are left of the superblock.
-    private var left: Int
+    /// Blocks from here to the end of the superblock.
+    let left: Int
 
     /// From block `index` of a panel on; blocks that are skipped count.
     @inline(__always)
@@ -51,16 +51,22 @@ struct PackedRun<let B: Int, let K: Int> {
     @inline(__always)
     var scales: UnsafeRawPointer { block + 64 &* B }
 
-    /// Goes on to the next block.
+    /// Goes on to the next block, of the next superblock when this was the last one.
     @inline(__always)
-    mutating func advance() {
+    mutating func advance(isLast: Bool) {
         block += Self.blockBytes
-        guard K >= 2 else { return }
+        guard K >= 2, isLast else { return }
+        factors = block
+        block += Self.factorBytes
+    }
+
+    /// Takes a block off `left`, as many as are left of a superblock in all runs that are read together; true when it was the last.
+    @inline(__always)
+    static func isLast(_ left: inout Int) -> Bool {
+        guard K >= 2 else { return false }
         left &-= 1
-        if left == 0 {
-            factors = block
-            block += Self.factorBytes
-            left = 8
-        }
+        if left > 0 { return false }
+        left = 8
+        return true
     }
 }
