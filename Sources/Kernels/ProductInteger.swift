@@ -105,7 +105,6 @@
                 clinux_prefetch(q + BlockRun.bytesAhead &* a.stride)
                 let isLast = Self.isLast(&left)
                 @inline(__always) func add(_ n: Int) {
-                    if K == 3 { askAhead(runs[n]) }
                     // One half after the other: sixteen registers have no room for both.
                     low[n] = runs[n].added(low[n], half: 0, q, a, i)
                     high[n] = runs[n].added(high[n], half: 1, q, a, i)
@@ -118,13 +117,6 @@
                 i &+= a.stride
             }
             for n in 0..<N { Sixteen(low[n], high[n]).write(y + 16 &* n) }
-        }
-
-        /// Asks for the lines of the block after the next: six-bit blocks are not read from end to end, so that the processor does not
-        /// see what comes next.
-        @inline(__always)
-        private static func askAhead(_ run: Self) {
-            for line in 0..<7 { clinux_prefetch(run.block + (2 &* blockBytes &+ 64 &* line)) }
         }
 
         /// A token's sums of eight rows with the block added; `i` is the token's cell.
@@ -150,7 +142,7 @@
             default:
                 var dots = ByteLanes.zero
                 for k in 0..<8 {
-                    dots = add32(dots, signedPairs(bytes(block, 64 &* k &+ 32 &* half), fourBytes(q, 4 &* k)))
+                    dots = add32(dots, signedPairs(clinux_loaded_32(line(k, half: half)), fourBytes(q, 4 &* k)))
                 }
                 return dots
             }
@@ -160,7 +152,7 @@
         @inline(__always)
         private func nibbleDots(_ q: UnsafeRawPointer, half: Int) -> ByteLanes {
             @inline(__always) func pairs(_ k: Int) -> ByteLanes {
-                let two = bytes(block, 64 &* k &+ 32 &* half)
+                let two = clinux_loaded_32(line(k, half: half))
                 return add16(
                     bytePairs(lowNibbles(two), fourBytes(q, 8 &* k)),
                     bytePairs(highNibbles(two), fourBytes(q, 8 &* k &+ 4)))
@@ -168,30 +160,38 @@
             return widenedPairs(add16(add16(pairs(0), pairs(1)), add16(pairs(2), pairs(3))))
         }
 
+        /// Eight rows' half of all lines of the block, loaded in the order in which they lie: the higher bits, which are used first, last.
+        @inline(__always)
+        private func lines(half: Int) -> InlineArray<6, ByteLanes> {
+            InlineArray { $0 < B ? clinux_loaded_32(line($0, half: half)) : .zero }
+        }
+
         /// Eight rows of five bits.
         @inline(__always)
         private func fiveBitDots(_ q: UnsafeRawPointer, half: Int) -> ByteLanes {
-            var first = ByteLanes.zero
-            var second = ByteLanes.zero
-            for k in 0..<4 {
-                first = add16(first, bytePairs(Self.quants(block, k, half: half), fourBytes(q, 4 &* k)))
-                second = add16(second, bytePairs(Self.quants(block, k &+ 4, half: half), fourBytes(q, 4 &* k &+ 16)))
+            let lines = lines(half: half)
+            @inline(__always) func pairs(_ k: Int) -> ByteLanes {
+                bytePairs(Self.quants(k) { lines[$0] }, fourBytes(q, 4 &* k))
             }
-            return add32(widenedPairs(first), widenedPairs(second))
+            return add32(
+                widenedPairs(add16(add16(pairs(0), pairs(1)), add16(pairs(2), pairs(3)))),
+                widenedPairs(add16(add16(pairs(4), pairs(5)), add16(pairs(6), pairs(7)))))
         }
 
         /// Eight rows of six bits, each half times its scale.
         @inline(__always)
         private func sixBitDots(_ q: UnsafeRawPointer, _ halfSums: UnsafePointer<Int32>, half: Int) -> ByteLanes {
+            let lines = lines(half: half)
             let paired = pairedScales(half: half)
-            var sum = scaledPairs(fourBytes(halfSums, 0), paired.surplus)
-            for k in 0..<4 {
-                let pairs = add16(
-                    bytePairs(Self.quants(block, 2 &* k, half: half), fourBytes(q, 8 &* k)),
-                    bytePairs(Self.quants(block, 2 &* k &+ 1, half: half), fourBytes(q, 8 &* k &+ 4)))
-                sum = add32(sum, scaledPairs(pairs, k < 2 ? paired.first : paired.second))
+            @inline(__always) func pairs(_ k: Int) -> ByteLanes {
+                let two = add16(
+                    bytePairs(Self.quants(2 &* k) { lines[$0] }, fourBytes(q, 8 &* k)),
+                    bytePairs(Self.quants(2 &* k &+ 1) { lines[$0] }, fourBytes(q, 8 &* k &+ 4)))
+                return scaledPairs(two, k < 2 ? paired.first : paired.second)
             }
-            return sum
+            return add32(
+                scaledPairs(fourBytes(halfSums, 0), paired.surplus),
+                add32(add32(pairs(0), pairs(1)), add32(pairs(2), pairs(3))))
         }
     }
 

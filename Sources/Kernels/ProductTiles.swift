@@ -51,7 +51,7 @@
                     unpackBytes(half: half, into: u)
                 } else {
                     for k in 0..<8 {
-                        let quants = Self.quants(block, k, half: half)
+                        let quants = Self.quants(k) { line($0, half: half) }
                         u.storeBytes(of: quants, toByteOffset: 64 &* k &+ 32 &* half, as: ByteLanes.self)
                     }
                 }
@@ -75,7 +75,7 @@
             var constant = ByteLanes.zero
             for k in 0..<8 {
                 let at = 64 &* k &+ 32 &* half
-                let r = bytes(block, at)
+                let r = line(k, half: half)
                 let magnitude = _mm256_abs_epi8(r)
                 let mask = _mm256_cmpgt_epi8(.zero, r)
                 u.storeBytes(of: magnitude, toByteOffset: at, as: ByteLanes.self)

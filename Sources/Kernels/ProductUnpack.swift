@@ -4,21 +4,23 @@
     import _Builtin_intrinsics.intel
 
     extension PackedRun {
-        /// Unsigned quants of columns 4k..<4k+4 of eight rows, the first or (`half` 1) the last of the block.
+        /// Unsigned quants of columns 4k..<4k+4 of eight rows, from their halves of the block's lines.
         @inline(__always)
-        static func quants(_ block: UnsafeRawPointer, _ k: Int, half: Int) -> ByteLanes {
-            let two = bytes(block, 64 &* (k / 2) &+ 32 &* half)
-            let low = k & 1 == 0 ? lowNibbles(two) : highNibbles(two)
+        static func quants(_ k: Int, _ line: (Int) -> ByteLanes) -> ByteLanes {
+            let low = k & 1 == 0 ? lowNibbles(line(k / 2)) : highNibbles(line(k / 2))
             if B == 4 { return low }
             // What the nibbles lack lies in two bits, or one, for each k.
             let bits = B &- 4
-            let high = unsafeBitCast(
-                bytes(block, 256 &+ 64 &* (k &* bits / 8) &+ 32 &* half), to: SIMD16<UInt16>.self)
+            let high = unsafeBitCast(line(4 &+ k &* bits / 8), to: SIMD16<UInt16>.self)
             let place = 4 &- k &* bits % 8
             let moved = place > 0 ? high &<< UInt16(place) : high &>> UInt16(0 &- place)
             let mask = SIMD32<UInt8>(repeating: B == 5 ? 0x10 : 0x30)
             return low | unsafeBitCast(moved, to: ByteLanes.self) & unsafeBitCast(mask, to: ByteLanes.self)
         }
+
+        /// Eight rows' half of a line of the block: those of the first or (`half` 1) the last rows.
+        @inline(__always)
+        func line(_ n: Int, half: Int) -> ByteLanes { bytes(block, 64 &* n &+ 32 &* half) }
 
         /// What the sums of eight rows are multiplied by.
         @inline(__always)
