@@ -118,7 +118,11 @@
             var left = first.left
             for b in 0..<blocks {
                 let weights = Unpacking(run.block)
-                let unpacked = InlineArray<4, (WideBytes, WideBytes)> { weights.pair($0) }
+                // No array: it would lie on the stack, and be read from there for every token.
+                let unpacked = (weights.pair(0), weights.pair(1), weights.pair(2), weights.pair(3))
+                @inline(__always) func pair(_ j: Int) -> (WideBytes, WideBytes) {
+                    j < 2 ? (j == 0 ? unpacked.0 : unpacked.1) : (j == 2 ? unpacked.2 : unpacked.3)
+                }
                 let scales = Scales(run)
                 let first = b &* a.stride
                 for t in 0..<tokens {
@@ -126,7 +130,7 @@
                     if t & 1 == 0 { clinux_prefetch(a.quants + 32 &* (first &+ t &+ a.stride)) }
                     let cell = UnsafeMutableRawPointer(y + t &* stride)
                     let sum = added(
-                        cell.loadUnaligned(as: SIMD16<Float>.self), { unpacked[$0] }, scales,
+                        cell.loadUnaligned(as: SIMD16<Float>.self), pair, scales,
                         a.quants + 32 &* (first &+ t), a, first &+ t)
                     cell.storeBytes(of: sum, as: SIMD16<Float>.self)
                 }
@@ -138,13 +142,13 @@
         /// used before the next one is where they can be: so one thread alone reads quants of a byte a tenth faster.
         private struct Unpacking {
             private let block: UnsafeRawPointer
-            /// All lines, where those with the higher bits come last.
+            /// All lines of five- and six-bit blocks, whose higher bits come last.
             private let lines: InlineArray<6, WideBytes>
 
             @inline(__always)
             init(_ block: UnsafeRawPointer) {
                 self.block = block
-                lines = InlineArray { B > 4 && $0 < B && B < 8 ? Self.line(block, $0) : .zero }
+                lines = InlineArray { B != 4 && B != 8 && $0 < B ? Self.line(block, $0) : .zero }
             }
 
             @inline(__always)
@@ -233,7 +237,8 @@
             @inline(__always) func four(_ k: Int) -> WideBytes {
                 everyLane(q.loadUnaligned(fromByteOffset: 4 &* k, as: Int32.self))
             }
-            // Two sums, since each step waits for the one before; they begin with what was added too much.
+            // Two sums, since each step waits for the one before (six-bit halves have one each, for their scales); they begin with what was
+            // added too much.
             var first = WideBytes.zero
             var second = WideBytes.zero
             if K == 0 {
@@ -243,18 +248,17 @@
                 first = everyLane(Int32(Int16(truncatingIfNeeded: sums)) &* -32)
                 second = everyLane((sums &>> 16) &* -32)
             }
+            @inline(__always) func add(_ k: Int, _ w: WideBytes) {
+                if (K == 3 ? k / 4 : k & 1) == 0 {
+                    first = _mm512_dpbusd_epi32(first, w, four(k))
+                } else {
+                    second = _mm512_dpbusd_epi32(second, w, four(k))
+                }
+            }
             for j in 0..<4 {
                 let (low, high) = weights(j)
-                if K == 3 && j < 2 {
-                    first = _mm512_dpbusd_epi32(first, low, four(2 &* j))
-                    first = _mm512_dpbusd_epi32(first, high, four(2 &* j &+ 1))
-                } else if K == 3 {
-                    second = _mm512_dpbusd_epi32(second, low, four(2 &* j))
-                    second = _mm512_dpbusd_epi32(second, high, four(2 &* j &+ 1))
-                } else {
-                    first = _mm512_dpbusd_epi32(first, low, four(2 &* j))
-                    second = _mm512_dpbusd_epi32(second, high, four(2 &* j &+ 1))
-                }
+                add(2 &* j, low)
+                add(2 &* j &+ 1, high)
             }
             let scales = scales()
             if K == 3 {
