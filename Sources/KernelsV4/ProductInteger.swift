@@ -117,6 +117,7 @@
             var run = first
             var left = first.left
             for b in 0..<blocks {
+                for line in 0...B { clinux_prefetch(run.block + (4 &* PackedRun<B, K>.blockBytes &+ 64 &* line)) }
                 let weights = Unpacking(run.block)
                 // No array: it would lie on the stack, and be read from there for every token.
                 let unpacked = (weights.pair(0), weights.pair(1), weights.pair(2), weights.pair(3))

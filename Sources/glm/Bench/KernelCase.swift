@@ -28,7 +28,7 @@ struct KernelCase {
                 }
             }
         }
-        let products = [512, 1].flatMap { tokens in
+        let products = [512, 8, 1].flatMap { tokens in
             [WeightType.q4, .q4k, .q5, .q5k, .q6k, .q8, .f16].map { product(type: $0, size: 4096, tokens: tokens) }
         }
         return attentions + products
