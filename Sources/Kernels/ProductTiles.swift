@@ -26,7 +26,9 @@
             for t in 0..<tokens { Sixteen(repeating: 0).write(y + t &* stride) }
             var run = self
             var left = left
+            let bytesAhead = Self.bytesAhead(tokens: tokens)
             for b in 0..<blocks {
+                run.ask(bytesAhead: bytesAhead)
                 run.unpack(into: scratch)
                 let i = b &* a.stride
                 var t = 0

@@ -116,8 +116,9 @@
             for t in 0..<tokens { Sixteen(repeating: 0).write(y + t &* stride) }
             var run = first
             var left = first.left
+            let bytesAhead = PackedRun<B, K>.bytesAhead(tokens: tokens)
             for b in 0..<blocks {
-                for line in 0...B { clinux_prefetch(run.block + (4 &* PackedRun<B, K>.blockBytes &+ 64 &* line)) }
+                run.ask(bytesAhead: bytesAhead)
                 let weights = Unpacking(run.block)
                 // No array: it would lie on the stack, and be read from there for every token.
                 let unpacked = (weights.pair(0), weights.pair(1), weights.pair(2), weights.pair(3))

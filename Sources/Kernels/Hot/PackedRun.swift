@@ -1,5 +1,7 @@
 // The walk over a panel's blocks of integer weights: see `Panels` for what lies where.
 
+import CLinux
+
 /// The blocks of a panel one after another, `B` bits a weight.
 ///
 /// `K` says what is beside the quants. 0: a scale for each row, and 2^(B-1) was added to the quants that are less than a byte.
@@ -50,6 +52,18 @@ struct PackedRun<let B: Int, let K: Int> {
     /// The block's scales.
     @inline(__always)
     var scales: UnsafeRawPointer { block + 64 &* B }
+
+    /// How far ahead lines are asked for while `tokens` tokens pass each block: the processor itself does not see far enough then. Where
+    /// two or three pass it does, and memory sets the pace: 0.
+    @inline(__always)
+    static func bytesAhead(tokens: Int) -> Int { tokens < 4 ? 0 : blockBytes &* max(4, 32 / tokens) }
+
+    /// Asks for the lines of the block that lies so many bytes, unless 0, ahead.
+    @inline(__always)
+    func ask(bytesAhead: Int) {
+        if bytesAhead == 0 { return }
+        for line in 0...B { clinux_prefetch(block + (bytesAhead &+ 64 &* line)) }
+    }
 
     /// Goes on to the next block, of the next superblock when this was the last one.
     @inline(__always)
