@@ -30,13 +30,19 @@
         let size = w.type == .f32 ? 64 : 32
         let panelBytes = PanelMatrix.panelBytes(type: w.type, columns: w.columns)
         let base = w.panel(panels.lowerBound) + columns.lowerBound * size
-        y.update(repeating: 0, count: panels.count * tokens.count * 16)
         let row = rows + tokens.lowerBound * x.floatStride + columns.lowerBound
+        if instructions == .v4, tokens.count <= fewTokens {
+            fewFloats(
+                base, type: w.type, panelBytes: panelBytes, panels: panels.count, columns: columns.count, row,
+                stride: x.floatStride, tokens: tokens.count, into: y)
+            return
+        }
+        y.update(repeating: 0, count: panels.count * tokens.count * 16)
         // So few tokens read every weight once: nothing to keep in a cache, or to fetch ahead.
         let isDirect = tokens.count <= (w.type == .f32 ? 6 : 2)
         let depth = isDirect ? columns.count : chunk
         // Six tokens are one tile: weights are converted on their way.
-        let convertsAhead = w.type != .f32 && tokens.count > 6
+        let convertsAhead = w.type != .f32 && tokens.count > 12
         let isWide = instructions == .v4 && tokens.count > 6 && panels.count == floatPanelsAtOnce
         var at = 0
         while at < columns.count {

@@ -80,6 +80,120 @@
         }
     }
 
+    /// Tokens whose sums of at least two panels fit the registers: they pass weights on their way from memory, with nothing between.
+    public let fewTokens = 8
+
+    /// y[panel][token][16] <- the sum of weights times activations over some columns of some panels, for at most `fewTokens` tokens.
+    ///
+    /// - Shapes: `w` the first column of the first panel, f32, bf16 or f16 [column][16], the panels `panelBytes` apart; `x` [tokens][stride]
+    ///   from the first column on.
+    public func fewFloats(
+        _ w: UnsafeRawPointer, type: WeightType, panelBytes: Int, panels: Int, columns: Int,
+        _ x: UnsafePointer<Float>, stride: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
+    ) {
+        @inline(__always) func some<let E: Int>(_ stored: StoredFloat<E>.Type) {
+            @inline(__always) func add<let N: Int>(_ tokens: FewTokens<N, E>.Type) {
+                tokens.add(w, panelBytes, panels, columns, x, stride, y)
+            }
+            switch tokens {
+            case 1: add(FewTokens<1, E>.self)
+            case 2: add(FewTokens<2, E>.self)
+            case 3: add(FewTokens<3, E>.self)
+            case 4: add(FewTokens<4, E>.self)
+            case 5: add(FewTokens<5, E>.self)
+            case 6: add(FewTokens<6, E>.self)
+            case 7: add(FewTokens<7, E>.self)
+            default: add(FewTokens<8, E>.self)
+            }
+        }
+        switch type {
+        case .f32: some(StoredFloat<32>.self)
+        case .bf16: some(StoredFloat<16>.self)
+        default: some(StoredFloat<5>.self)
+        }
+    }
+
+    /// Weights as a panel stores them: `E` is 32 for f32, 16 for bf16, 5 (bits of exponent) for f16.
+    private enum StoredFloat<let E: Int> {
+        /// Bytes of a column.
+        @inline(__always)
+        static var size: Int { E == 32 ? 64 : 32 }
+
+        /// A column's sixteen weights.
+        @inline(__always)
+        static func widened(_ w: UnsafeRawPointer) -> SIMD16<Float> {
+            if E == 32 { return w.loadUnaligned(as: SIMD16<Float>.self) }
+            let halves = w.loadUnaligned(as: SIMD4<Int64>.self)
+            if E == 5 { return _mm512_cvtph_ps(halves) }
+            let words = unsafeBitCast(_mm512_cvtepu16_epi32(halves), to: SIMD16<UInt32>.self)
+            return unsafeBitCast(words &<< 16, to: SIMD16<Float>.self)
+        }
+    }
+
+    /// `N` tokens: four panels at a time while their sums fit, else two.
+    private enum FewTokens<let N: Int, let E: Int> {
+        @inline(never)
+        static func add(
+            _ w: UnsafeRawPointer, _ panelBytes: Int, _ panels: Int, _ columns: Int, _ x: UnsafePointer<Float>,
+            _ stride: Int, _ y: UnsafeMutablePointer<Float>
+        ) {
+            var p = 0
+            @inline(__always) func tile<let P: Int>(_ shape: InlineArray<P, Void>) {
+                while p &+ P <= panels {
+                    sums(shape, w + p &* panelBytes, panelBytes, columns, x, stride, y + p &* N &* 16)
+                    p &+= P
+                }
+            }
+            if N <= 6 {
+                tile(InlineArray<4, Void>(repeating: ()))
+            } else {
+                tile(InlineArray<2, Void>(repeating: ()))
+            }
+            tile(InlineArray<1, Void>(repeating: ()))
+        }
+
+        /// y[P][N][16] <- the sums of `P` panels.
+        @inline(__always)
+        private static func sums<let P: Int>(
+            _ shape: InlineArray<P, Void>, _ w: UnsafeRawPointer, _ panelBytes: Int, _ columns: Int,
+            _ x: UnsafePointer<Float>, _ stride: Int, _ y: UnsafeMutablePointer<Float>
+        ) {
+            var sums = InlineArray<P, InlineArray<N, SIMD16<Float>>>(repeating: InlineArray(repeating: .zero))
+            @inline(__always) func add(_ k: Int) {
+                let weights = InlineArray<P, SIMD16<Float>> {
+                    StoredFloat<E>.widened(w + ($0 &* panelBytes &+ StoredFloat<E>.size &* k))
+                }
+                for t in 0..<N {
+                    let v = SIMD16<Float>(repeating: x[k &+ t &* stride])
+                    for p in 0..<P { sums[p][t] = sums[p][t].addingProduct(weights[p], v) }
+                }
+            }
+            var k = 0
+            // One token's sums keep up with memory, and the processor sees far enough ahead itself.
+            while N > 1 && k &+ 2 <= columns {
+                for p in 0..<P {
+                    let line = w + (p &* panelBytes &+ StoredFloat<E>.size &* k &+ ahead)
+                    clinux_prefetch(line)
+                    if E == 32 { clinux_prefetch(line + 64) }
+                }
+                add(k)
+                add(k &+ 1)
+                k &+= 2
+            }
+            while k < columns {
+                add(k)
+                k &+= 1
+            }
+            for p in 0..<P {
+                for t in 0..<N { Sixteen(sums[p][t]).write(y + (p &* N &+ t) &* 16) }
+            }
+        }
+
+        /// Bytes of a panel asked for ahead.
+        @inline(__always)
+        private static var ahead: Int { 1024 }
+    }
+
     /// `N` tokens (at most six) by four panels, all sums in registers.
     private enum FloatTile<let N: Int> {
         /// Adds `columns` columns to `y` [panel][tokens][16].
