@@ -29,8 +29,12 @@
             return
         }
         @inline(__always) func add<let B: Int, let K: Int>(_ type: PackedRun<B, K>.Type) {
-            type.init(panel: base, index: index)
-                .tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, stride: 16, scratch)
+            let run = type.init(panel: base, index: index)
+            switch tokens.count {
+            case 2: run.tokens(InlineArray<2, Void>(repeating: ()), a, blocks.count, into: y)
+            case 3: run.tokens(InlineArray<3, Void>(repeating: ()), a, blocks.count, into: y)
+            default: run.tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, stride: 16, scratch)
+            }
         }
         switch w.type {
         case .q4: add(PackedRun<4, 0>.self)
@@ -117,6 +121,33 @@
                 i &+= a.stride
             }
             for n in 0..<N { Sixteen(low[n], high[n]).write(y + 16 &* n) }
+        }
+
+        /// y[N][16] <- the sums of some blocks for two or three tokens, each of which unpacks a block anew: that costs less than to
+        /// store it.
+        @inline(never)
+        fileprivate func tokens<let N: Int>(
+            _ shape: InlineArray<N, Void>, _ a: BlockRun, _ blocks: Int, into y: UnsafeMutablePointer<Float>
+        ) {
+            var low = InlineArray<N, SIMD8<Float>>(repeating: .zero)
+            var high = InlineArray<N, SIMD8<Float>>(repeating: .zero)
+            var run = self
+            var left = left
+            var i = 0
+            for _ in 0..<blocks {
+                @inline(__always) func add(_ t: Int) {
+                    let q = a.quants + 32 &* (i &+ t)
+                    low[t] = run.added(low[t], half: 0, q, a, i &+ t)
+                    high[t] = run.added(high[t], half: 1, q, a, i &+ t)
+                }
+                clinux_prefetch(a.quants + (32 &* i &+ BlockRun.bytesAhead &* a.stride))
+                add(0)
+                add(1)
+                if N == 3 { add(2) }
+                run.advance(isLast: Self.isLast(&left))
+                i &+= a.stride
+            }
+            for t in 0..<N { Sixteen(low[t], high[t]).write(y + 16 &* t) }
         }
 
         /// A token's sums of eight rows with the block added; `i` is the token's cell.
