@@ -80,8 +80,8 @@
         }
     }
 
-    /// Tokens whose sums of at least two panels fit the registers: they pass weights on their way from memory, with nothing between.
-    public let fewTokens = 8
+    /// So many tokens pass weights on their way from memory, at most eight at a time; with more it is faster to unpack the weights first.
+    public let fewTokens = 48
 
     /// y[panel][token][16] <- the sum of weights times activations over some columns of some panels, for at most `fewTokens` tokens.
     ///
@@ -91,11 +91,11 @@
         _ w: UnsafeRawPointer, type: WeightType, panelBytes: Int, panels: Int, columns: Int,
         _ x: UnsafePointer<Float>, stride: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
     ) {
-        @inline(__always) func some<let E: Int>(_ stored: StoredFloat<E>.Type) {
-            @inline(__always) func add<let N: Int>(_ tokens: FewTokens<N, E>.Type) {
-                tokens.add(w, panelBytes, panels, columns, x, stride, y)
+        @inline(__always) func pass<let E: Int>(_ stored: StoredFloat<E>.Type, _ t: Int, _ count: Int) {
+            @inline(__always) func add<let N: Int>(_ tile: FewTokens<N, E>.Type) {
+                tile.add(w, panelBytes, panels, columns, x + t &* stride, stride, y + 16 &* t, tokens)
             }
-            switch tokens {
+            switch count {
             case 1: add(FewTokens<1, E>.self)
             case 2: add(FewTokens<2, E>.self)
             case 3: add(FewTokens<3, E>.self)
@@ -106,10 +106,16 @@
             default: add(FewTokens<8, E>.self)
             }
         }
-        switch type {
-        case .f32: some(StoredFloat<32>.self)
-        case .bf16: some(StoredFloat<16>.self)
-        default: some(StoredFloat<5>.self)
+        // Passes of the same size, or nearly: of two tokens one waits for its sums.
+        let passes = (tokens &+ 7) / 8
+        for i in 0..<passes {
+            let t = tokens &* i / passes
+            let count = tokens &* (i &+ 1) / passes &- t
+            switch type {
+            case .f32: pass(StoredFloat<32>.self, t, count)
+            case .bf16: pass(StoredFloat<16>.self, t, count)
+            default: pass(StoredFloat<5>.self, t, count)
+            }
         }
     }
 
@@ -135,12 +141,12 @@
         @inline(never)
         static func add(
             _ w: UnsafeRawPointer, _ panelBytes: Int, _ panels: Int, _ columns: Int, _ x: UnsafePointer<Float>,
-            _ stride: Int, _ y: UnsafeMutablePointer<Float>
+            _ stride: Int, _ y: UnsafeMutablePointer<Float>, _ tokens: Int
         ) {
             var p = 0
             @inline(__always) func tile<let P: Int>(_ shape: InlineArray<P, Void>) {
                 while p &+ P <= panels {
-                    sums(shape, w + p &* panelBytes, panelBytes, columns, x, stride, y + p &* N &* 16)
+                    sums(shape, w + p &* panelBytes, panelBytes, columns, x, stride, y + p &* tokens &* 16, tokens)
                     p &+= P
                 }
             }
@@ -152,11 +158,11 @@
             tile(InlineArray<1, Void>(repeating: ()))
         }
 
-        /// y[P][N][16] <- the sums of `P` panels.
+        /// y[P][tokens][16] <- the sums of `P` panels, for `N` of the tokens.
         @inline(__always)
         private static func sums<let P: Int>(
             _ shape: InlineArray<P, Void>, _ w: UnsafeRawPointer, _ panelBytes: Int, _ columns: Int,
-            _ x: UnsafePointer<Float>, _ stride: Int, _ y: UnsafeMutablePointer<Float>
+            _ x: UnsafePointer<Float>, _ stride: Int, _ y: UnsafeMutablePointer<Float>, _ tokens: Int
         ) {
             var sums = InlineArray<P, InlineArray<N, SIMD16<Float>>>(repeating: InlineArray(repeating: .zero))
             @inline(__always) func add(_ k: Int) {
@@ -185,7 +191,7 @@
                 k &+= 1
             }
             for p in 0..<P {
-                for t in 0..<N { Sixteen(sums[p][t]).write(y + (p &* N &+ t) &* 16) }
+                for t in 0..<N { Sixteen(sums[p][t]).write(y + (p &* tokens &+ t) &* 16) }
             }
         }
 

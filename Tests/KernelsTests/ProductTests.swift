@@ -132,10 +132,10 @@ private let mark: Float = 12345.678
 
     @Test("a token's product does not depend on how many tokens stand beside it", arguments: StoredFormat.allCases)
     func tokens(format: StoredFormat) {
-        let w = StoredMatrix(format, rows: 17, columns: 64, seed: 5)
+        let w = StoredMatrix(format, rows: 81, columns: 64, seed: 5)
         let tree = ColumnTree.whole(64)
         w.withPanels(format.weightType) { panels in
-            for tokens in [1, 2, 3, 4, 5, 6, 7, 8, 9, 64, 70] {
+            for tokens in [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 64, 70] {
                 let trial = Trial(tokens: tokens, columns: 64, seed: 9)
                 #expect(trial.run(panels, tree: tree) == trial.twin(w, tree: tree), "\(tokens) tokens")
             }
@@ -246,7 +246,7 @@ private let mark: Float = 12345.678
                 w.bytes.replaceSubrange(start..<start + block.count, with: block)
             }
             for sign in [Float(1), -1] {
-                for tokens in [1, 5] {
+                for tokens in [1, 2, 5] {
                     let trial = Trial(constant: sign * 0.7, tokens: tokens, columns: 256)
                     let tree = ColumnTree.whole(256)
                     w.withPanels(format.weightType) { panels in

@@ -58,7 +58,8 @@ struct TokenProduct {
             if let bias { sum = sum + Sixteen(bias + row) }
             sum.write(output + row)
         } else {
-            for i in 0..<rows &- row { output[row &+ i] = sums[i] + (bias.map { $0[row &+ i] } ?? 0) }
+            // Not plus zero where there is no bias: -0 must stay what it is.
+            for i in 0..<rows &- row { output[row &+ i] = bias.map { sums[i] + $0[row &+ i] } ?? sums[i] }
         }
     }
 
