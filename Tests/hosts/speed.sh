@@ -31,6 +31,8 @@ PYTHON
 check "a chunk's product in q4" share "product q4 4096 x 4096 of 512" 0.35 0.5
 check "a chunk's product in q8" share "product q8 4096 x 4096 of 512" 0.25 0.5
 check "a chunk's product in f16" share "product f16 4096 x 4096 of 512" 0.7 0.7
+check "eight tokens' product in q4" share "product q4 4096 x 4096 of 8" 0.3 0.5
+check "eight tokens' product in f16" share "product f16 4096 x 4096 of 8" 0.3 0.4
 check "attention of a chunk" share "attention f16 heads of 128 by 16 prefill" 0.65 0.65
 check "attention of a chunk over q8 pages" share "attention q8 heads of 128 by 16 prefill" 0.65 0.65
 check "attention of one token" share "attention f16 heads of 128 by 16 decode" 0.25 0.4
