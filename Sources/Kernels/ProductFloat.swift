@@ -1,5 +1,5 @@
 // Float weights times float activations with AVX2: 16 rows, six tokens at a time; one token with four panels at a time.
-// More than six tokens go through AVX-512's tile of four panels where there is one.
+// Where there is AVX-512 its tiles take all of up to 48 tokens, and more tokens with four panels at a time.
 //
 // K is cut into chunks whose weights stay in the caches while all tokens pass; the sums wait in memory between chunks,
 // which changes no bit. Memory is read in four streams, one a panel: a single one gets half of the bandwidth.
@@ -41,9 +41,9 @@
         // So few tokens read every weight once: nothing to keep in a cache, or to fetch ahead.
         let isDirect = tokens.count <= (w.type == .f32 ? 6 : 2)
         let depth = isDirect ? columns.count : chunk
-        // Six tokens are one tile: weights are converted on their way.
+        // Up to twelve tokens are two tiles at most: to convert weights twice costs less than to store them.
         let convertsAhead = w.type != .f32 && tokens.count > 12
-        let isWide = instructions == .v4 && tokens.count > 6 && panels.count == floatPanelsAtOnce
+        let isWide = instructions == .v4 && panels.count == floatPanelsAtOnce
         var at = 0
         while at < columns.count {
             let shape = (panels: panels.count, columns: min(depth, columns.count - at), tokens: tokens.count)

@@ -22,12 +22,9 @@
             }
         }
         if type == .bf16 {
-            convert { p in
-                let words = _mm512_cvtepu16_epi32(p.loadUnaligned(as: SIMD4<Int64>.self))
-                return unsafeBitCast(unsafeBitCast(words, to: SIMD16<UInt32>.self) &<< 16, to: SIMD16<Float>.self)
-            }
+            convert(StoredFloat<16>.widened)
         } else {
-            convert { _mm512_cvtph_ps($0.loadUnaligned(as: SIMD4<Int64>.self)) }
+            convert(StoredFloat<5>.widened)
         }
     }
 
