@@ -31,8 +31,8 @@
         @inline(__always) func add<let B: Int, let K: Int>(_ type: PackedRun<B, K>.Type) {
             let run = type.init(panel: base, index: index)
             switch tokens.count {
-            case 2: run.tokens(InlineArray<2, Void>(repeating: ()), a, blocks.count, into: y)
-            case 3: run.tokens(InlineArray<3, Void>(repeating: ()), a, blocks.count, into: y)
+            case 2: run.fewTokens(InlineArray<2, Void>(repeating: ()), a, blocks.count, into: y)
+            case 3: run.fewTokens(InlineArray<3, Void>(repeating: ()), a, blocks.count, into: y)
             default: run.tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, stride: 16, scratch)
             }
         }
@@ -126,7 +126,7 @@
         /// y[N][16] <- the sums of some blocks for two or three tokens, each of which unpacks a block anew: that costs less than to
         /// store it.
         @inline(never)
-        fileprivate func tokens<let N: Int>(
+        fileprivate func fewTokens<let N: Int>(
             _ shape: InlineArray<N, Void>, _ a: BlockRun, _ blocks: Int, into y: UnsafeMutablePointer<Float>
         ) {
             var low = InlineArray<N, SIMD8<Float>>(repeating: .zero)

@@ -77,7 +77,7 @@
         }
     }
 
-    /// So many tokens pass weights on their way from memory, at most eight at a time; with more it is faster to unpack the weights first.
+    /// At most so many tokens meet weights on their way from memory; for more it is faster to unpack the weights first.
     public let fewTokens = 48
 
     /// y[panel][token][16] <- the sum of weights times activations over some columns of some panels, for at most `fewTokens` tokens.
@@ -103,7 +103,7 @@
             default: add(FewTokens<8, E>.self)
             }
         }
-        // Passes of the same size, or nearly: of two tokens one waits for its sums.
+        // Passes of the same size, or nearly: one of few tokens would wait for its sums, each step for the one before.
         let passes = (tokens &+ 7) / 8
         for i in 0..<passes {
             let t = tokens &* i / passes
@@ -133,7 +133,7 @@
         }
     }
 
-    /// `N` tokens: four panels at a time while their sums fit, else two.
+    /// `N` tokens (at most eight): four panels at a time while their sums fit the registers, else two.
     private enum FewTokens<let N: Int, let E: Int> {
         @inline(never)
         static func add(
