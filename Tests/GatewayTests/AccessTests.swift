@@ -121,9 +121,11 @@ struct AccessTests {
             let long = String(repeating: "x", count: 100_000)
             let reply = try? await client.send(.get, "/health", headers: [("x-long", long)])
             #expect(reply?.status != 200)
-            let isClosed = try await client.isClosedWhenSilent(within: .seconds(5))
+            let isClosed = try await client.isClosedWhenSilent()
             #expect(isClosed)
-            #expect(try await client.send(.get, "/health").status == 200)
+            // Where tests keep every thread busy, a client too may be silent for too long before it asks.
+            let serves = await eventually { (try? await client.send(.get, "/health"))?.status == 200 }
+            #expect(serves)
         }
     }
 }
