@@ -66,7 +66,7 @@ extension Coordinator {
     /// Writes down what happened to a job.
     func journal(_ id: JobID, first: Int, _ events: [JobEvent]) {
         guard let store, let job = table[id], !job.isArchived else { return }
-        let end = job.ended.map { JobEnd(state: job.state, at: $0, isKept: !job.request.endsWithClient) }
+        let end = job.ended.map { JobEnd(state: job.state, at: $0, endsWithClient: job.request.endsWithClient) }
         store.happened(to: id, first: first, events.filter(\.isNumbered), end: end)
         if let end { charge(end.state) }
     }
@@ -88,7 +88,11 @@ extension Coordinator {
         guard let found else { return }
         self.found = nil
         let now = clock.now
-        for (state, tag, ended) in found.finished { table.add(Job(over: state, tag: tag, ended: ended, now: now)) }
+        for over in found.finished {
+            table.add(
+                Job(
+                    over: over.state, tag: over.tag, ended: over.ended, endsWithClient: over.endsWithClient, now: now))
+        }
         for (accepted, events) in found.unfinished {
             let sequence = nextSequence()
             let form = Result { try self.form(accepted.request.options) }
@@ -143,6 +147,10 @@ extension Coordinator {
                 say("coordinator: \(job.id) is cancelled, its client did not come back")
                 try? cancel(job.id)
             }
+        }
+        // A gateway may have been told of an end by a coordinator that was killed before the message left.
+        if claimsEnd == nil {
+            store?.forget(table.takeHeard(endedBefore: Self.secondsSince1970() - Self.claimTime / .seconds(1)))
         }
         if ticks % 60 == 0 { table.forget(endedBefore: Self.secondsSince1970() - settings.retention / .seconds(1)) }
         store?.forget(table.takeForgotten())

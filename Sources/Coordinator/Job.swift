@@ -54,9 +54,9 @@ struct Job {
     }
 
     /// A job that ended under an earlier coordinator; its events are in the store.
-    init(over state: JobState, tag: String, ended: Double, now: ContinuousClock.Instant) {
+    init(over state: JobState, tag: String, ended: Double, endsWithClient: Bool, now: ContinuousClock.Instant) {
         request = JobRequest(
-            prompt: [], options: GenerationOptions(), endsWithClient: false, owner: state.owner, tag: tag)
+            prompt: [], options: GenerationOptions(), endsWithClient: endsWithClient, owner: state.owner, tag: tag)
         limit = 0
         sequence = SequenceID(0)
         stopTokens = []

@@ -16,6 +16,8 @@ struct JobTable {
     private var forgotten: [JobID] = []
     /// Those that are over and ended with their clients, oldest first.
     private var heard: [JobID] = []
+    /// Those that ended with their clients, oldest first, as long as their gateways may come back for what they did not hear.
+    private var claimable: [(id: JobID, ended: Double)] = []
     /// So many of them are remembered, and as many again before the older ones are dropped together.
     private static let rememberedHeard = 200
     /// What was done since the coordinator started.
@@ -45,6 +47,7 @@ struct JobTable {
         order.append(job.id)
         eventCount += job.events.count
         // One that is over comes from an earlier coordinator's journal.
+        if job.isOver, job.request.endsWithClient { claimable.append((job.id, job.ended ?? 0)) }
         if !job.isOver { totals.accepted += 1 }
         if !job.isOver { bySequence[job.sequence] = job.id }
         if !job.request.tag.isEmpty { byTag[job.request.tag] = job.id }
@@ -71,6 +74,7 @@ struct JobTable {
         let old = order.filter { jobs[$0]?.ended ?? .infinity < seconds }
         guard !old.isEmpty else { return }
         for id in old { drop(id) }
+        forgotten += old
         order.removeAll { jobs[$0] == nil }
     }
 
@@ -84,7 +88,6 @@ struct JobTable {
         guard let job = jobs.removeValue(forKey: id) else { return }
         eventCount -= job.events.count
         byTag[job.request.tag] = nil
-        forgotten.append(id)
     }
 
     /// Whose sequence it is.
@@ -138,7 +141,19 @@ struct JobTable {
         }
     }
 
+    /// Those that ended before a time, in seconds since 1970, with clients who have heard them by now: they need not be on disk
+    /// any more. What of them was there alone is dropped.
+    mutating func takeHeard(endedBefore seconds: Double) -> [JobID] {
+        let heard = claimable.prefix { $0.ended < seconds }.map(\.id)
+        claimable.removeFirst(heard.count)
+        let archived = heard.filter { jobs[$0]?.isArchived == true }
+        for id in archived { drop(id) }
+        if !archived.isEmpty { order.removeAll { jobs[$0] == nil } }
+        return heard
+    }
+
     private mutating func forgetHeard(adding id: JobID) {
+        claimable.append((id, jobs[id]?.ended ?? 0))
         heard.append(id)
         guard heard.count >= 2 * Self.rememberedHeard else { return }
         for id in heard.prefix(Self.rememberedHeard) { drop(id) }
@@ -153,7 +168,8 @@ struct JobTable {
         for (index, id) in order.enumerated() {
             let isMuch = kept.count + order.count - index > remembered || eventCount > rememberedEvents
             if isMuch, let job = jobs[id], job.isOver {
-                drop(job.id)
+                drop(id)
+                forgotten.append(id)
             } else {
                 kept.append(id)
             }

@@ -127,6 +127,9 @@ struct Database: Sendable {
                         text TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (kind, id));
                     """)
         }
+        schema.registerMigration("2 answers whose clients wait") { database in
+            try database.execute(sql: "ALTER TABLE jobs ADD COLUMN ends_with_client INTEGER NOT NULL DEFAULT 0")
+        }
         return schema
     }()
 }

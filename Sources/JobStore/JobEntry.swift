@@ -45,14 +45,14 @@ public struct JobEnd: Sendable {
     public var state: JobState
     /// Seconds since 1970.
     public var at: Double
-    /// Whether its answer is kept: nobody asks again for what was streamed to its client.
-    public var isKept: Bool
+    /// Whether its client waits for the answer: it is kept until that client has surely heard it, not for others to ask for.
+    public var endsWithClient: Bool
 
     /// An end.
-    public init(state: JobState, at: Double, isKept: Bool) {
+    public init(state: JobState, at: Double, endsWithClient: Bool) {
         self.state = state
         self.at = at
-        self.isKept = isKept
+        self.endsWithClient = endsWithClient
     }
 }
 
@@ -61,7 +61,7 @@ public struct FoundJobs: Sendable {
     /// Jobs that are not over, oldest first, with the events that are written down, numbered from 0.
     public var unfinished: [(job: AcceptedJob, events: [JobEvent])] = []
     /// Jobs that are over, oldest first.
-    public var finished: [(state: JobState, tag: String, ended: Double)] = []
+    public var finished: [(state: JobState, tag: String, ended: Double, endsWithClient: Bool)] = []
     /// Unfinished jobs that this cluster cannot go on with, since they were begun with another model or other types; they are left.
     public var foreign = 0
     /// What could not be read, in words.

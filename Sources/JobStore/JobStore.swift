@@ -91,7 +91,9 @@ public final class JobStore: Sendable {
         var kept = 0, tokens = 0
         var forgotten: [Int] = []
         try database.read { database in
-            let sql = "SELECT number, state, tag, ended FROM jobs WHERE state IS NOT NULL ORDER BY number DESC"
+            let sql = """
+                SELECT number, state, tag, ended, ends_with_client FROM jobs WHERE state IS NOT NULL ORDER BY number DESC
+                """
             for row in try Row.fetchAll(database, sql: sql) {
                 let number: Int = row["number"]
                 let ended: Double = row["ended"] ?? 0
@@ -103,7 +105,7 @@ public final class JobStore: Sendable {
                     let state = try JobCodec.state(row.bytes("state"))
                     kept += 1
                     tokens += state.tokens.count
-                    found.finished.append((state, row["tag"], ended))
+                    found.finished.append((state, row["tag"], ended, row["ends_with_client"]))
                 } catch {
                     found.problems.append("\(Self.id(number)) cannot be read: \(error)")
                     forgotten.append(number)

@@ -46,7 +46,7 @@ struct Scribe: Sendable {
             if problem != earlier {
                 log("journal: \(problem); what happens to jobs is not written down until that is mended")
             }
-            // Who waits hears it: that job was not accepted. Of the jobs that nobody may ask about again nothing is kept.
+            // Who waits hears it: that job was not accepted, and nothing of it is kept.
             var lost: Set<JobID> = []
             for case .accepted(let job, let written) in entries {
                 lost.insert(job.id)
@@ -86,9 +86,7 @@ struct Scribe: Sendable {
                 ])
         case .happened(let id, let first, let events, let end):
             guard let number = JobStore.number(id) else { return }
-            if let end, !end.isKept {
-                try database.execute(sql: "DELETE FROM jobs WHERE number = ?", arguments: [number])
-            } else if !events.isEmpty {
+            if !events.isEmpty {
                 // A job whose acceptance could not be written is not there.
                 try database.execute(
                     sql: """
@@ -97,11 +95,9 @@ struct Scribe: Sendable {
                         """, arguments: [first, JobCodec.encode(id, first: first, events).blob, number])
             }
             guard let end else { return }
-            if end.isKept {
-                try database.execute(
-                    sql: "UPDATE jobs SET state = ?, ended = ?, prompt = NULL WHERE number = ?",
-                    arguments: [JobCodec.encode(end.state).blob, end.at, number])
-            }
+            try database.execute(
+                sql: "UPDATE jobs SET state = ?, ended = ?, ends_with_client = ?, prompt = NULL WHERE number = ?",
+                arguments: [JobCodec.encode(end.state).blob, end.at, end.endsWithClient, number])
             try count(end, database)
         case .forgotten(let ids):
             for number in ids.compactMap({ JobStore.number($0) }) {

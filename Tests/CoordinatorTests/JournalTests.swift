@@ -116,6 +116,46 @@ struct JournalTests {
         }
     }
 
+    @Test("an answer's end that its client did not hear is told by the next coordinator")
+    func unheard() async throws {
+        let folder = try Endpoint.makePrivateFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let store = folder + "/store.db"
+        var id = JobID("")
+        var told: [JobEvent] = []
+        try await with(store) { coordinator in
+            let (streamed, events) = try await coordinator.submit(request(1, tokens: 5, endsWithClient: true))
+            id = streamed
+            told = await all(events)
+        }
+        #expect(tokens(told).count == 5)
+        try await with(store) { coordinator in
+            let again = await all(try await coordinator.events(of: id))
+            // Times are told in whole microseconds by then.
+            #expect(again.count == told.count && again.dropLast() == told.dropLast())
+            guard case .finished(.length, _, let usage, _) = again.last else { throw Problem.failed("no end: \(again)") }
+            #expect(usage.completionTokens == 5)
+        }
+    }
+
+    @Test("an answer that its client has heard leaves the disk, and the table where the disk alone had it")
+    func heard() {
+        var table = JobTable(remembered: 10, events: 100)
+        func add(_ number: Int, ended: Double, endsWithClient: Bool) {
+            let state = JobState(
+                id: JobID("job-\(number)"), phase: .finished, prefill: PrefillProgress(total: 3), accepted: ended)
+            table.add(Job(over: state, tag: "", ended: ended, endsWithClient: endsWithClient, now: .now))
+        }
+        add(1, ended: 10, endsWithClient: true)
+        add(2, ended: 10, endsWithClient: false)
+        add(3, ended: 20, endsWithClient: true)
+        #expect(table.takeHeard(endedBefore: 10).isEmpty)
+        #expect(table.takeHeard(endedBefore: 15) == [JobID("job-1")])
+        #expect(table.all.map(\.id) == [JobID("job-3"), JobID("job-2")])
+        #expect(table.takeHeard(endedBefore: 30) == [JobID("job-3")])
+        #expect(table.takeHeard(endedBefore: 30).isEmpty)
+    }
+
     @Test("beyond the queue a job is refused with the time to try again, and its place is told to who waits")
     func queue() async throws {
         try await with(nil, longestQueue: 2) { coordinator in

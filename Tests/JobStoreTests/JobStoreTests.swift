@@ -42,12 +42,12 @@ struct JobStoreTests {
             TokenLogprob(token: id, logprob: -0.25), text: "t\(id)\0", top: [TokenLogprob(token: id, logprob: -0.25)])
     }
 
-    private func end(_ number: Int, tokens: [TokenID], at: Double = 2000, isKept: Bool = true) -> JobEnd {
+    private func end(_ number: Int, tokens: [TokenID], at: Double = 2000, endsWithClient: Bool = false) -> JobEnd {
         JobEnd(
             state: JobState(
                 id: JobID("job-\(number)"), phase: .finished, prefill: PrefillProgress(tokens: 3, total: 3),
-                tokens: tokens, text: "text", finish: .length, accepted: 1000.5, owner: "key-1"), at: at, isKept: isKept
-        )
+                tokens: tokens, text: "text", finish: .length, accepted: 1000.5, owner: "key-1"), at: at,
+            endsWithClient: endsWithClient)
     }
 
     private func write(_ store: JobStore, _ job: AcceptedJob) async -> Problem? {
@@ -107,14 +107,14 @@ struct JobStoreTests {
         again.close()
     }
 
-    @Test("what a client heard whole is not kept; old answers and those beyond the number are deleted; usage stays")
+    @Test("old answers and those beyond the number are deleted; which of them a client waits for is told; usage stays")
     func retention() async throws {
         let ring = try KeyRing(path: path)
         let (key, _) = try ring.make(name: "a", scope: .use, limits: APIKey.Limits(), expires: nil, now: 1)
         let store = try JobStore(path: path, served: "m")
         for number in 1...6 {
-            store.accepted(job(number, endsWithClient: number == 1))
-            var end = end(number, tokens: [1], at: Double(number), isKept: number != 1)
+            store.accepted(job(number, endsWithClient: number == 4))
+            var end = end(number, tokens: [1], at: Double(number), endsWithClient: number == 4)
             end.state.owner = key.id
             store.happened(to: JobID("job-\(number)"), first: 0, [token(1)], end: end)
         }
@@ -122,6 +122,7 @@ struct JobStoreTests {
         let second = try JobStore(path: path, served: "m")
         let found = try second.found(most: 3, mostTokens: 1000, since: 4)
         #expect(found.finished.map(\.ended) == [4, 5, 6])
+        #expect(found.finished.map(\.endsWithClient) == [true, false, false])
         second.close()
         let third = try JobStore(path: path, served: "m")
         #expect(try self.found(third).finished.count == 3)
