@@ -133,7 +133,9 @@ struct JournalTests {
             let again = await all(try await coordinator.events(of: id))
             // Times are told in whole microseconds by then.
             #expect(again.count == told.count && again.dropLast() == told.dropLast())
-            guard case .finished(.length, _, let usage, _) = again.last else { throw Problem.failed("no end: \(again)") }
+            guard case .finished(.length, _, let usage, _) = again.last else {
+                throw Problem.failed("no end: \(again)")
+            }
             #expect(usage.completionTokens == 5)
         }
     }
