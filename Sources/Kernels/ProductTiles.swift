@@ -52,10 +52,19 @@
                 if B == 8 {
                     unpackBytes(half: half, into: u)
                 } else {
-                    for k in 0..<8 {
+                    @inline(__always) func unpack(_ k: Int) {
                         let quants = Self.quants(k) { line($0, half: half) }
                         u.storeBytes(of: quants, toByteOffset: 64 &* k &+ 32 &* half, as: ByteLanes.self)
                     }
+                    // No loop: the compiler leaves one as it is, with shifts by numbers that it does not know.
+                    unpack(0)
+                    unpack(1)
+                    unpack(2)
+                    unpack(3)
+                    unpack(4)
+                    unpack(5)
+                    unpack(6)
+                    unpack(7)
                 }
                 u.storeBytes(of: scale(half: half), toByteOffset: scalesAt &+ 32 &* half, as: SIMD8<Float>.self)
                 if Self.hasMinima {
