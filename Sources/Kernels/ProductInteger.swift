@@ -32,7 +32,7 @@
             let run = type.init(panel: base, index: index)
             switch tokens.count {
             case 2: run.fewTokens(InlineArray<2, Void>(repeating: ()), a, blocks.count, into: y)
-            case 3: run.fewTokens(InlineArray<3, Void>(repeating: ()), a, blocks.count, into: y)
+            case 3 where B == 8: run.fewTokens(InlineArray<3, Void>(repeating: ()), a, blocks.count, into: y)
             default: run.tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, stride: 16, scratch)
             }
         }
@@ -124,7 +124,7 @@
         }
 
         /// y[N][16] <- the sums of some blocks for two or three tokens, each of which unpacks a block anew: that costs less than to
-        /// store it.
+        /// store it, for two tokens, and for three where a weight is a byte and its sign is stored too.
         @inline(never)
         fileprivate func fewTokens<let N: Int>(
             _ shape: InlineArray<N, Void>, _ a: BlockRun, _ blocks: Int, into y: UnsafeMutablePointer<Float>
