@@ -118,7 +118,7 @@ let package = Package(
             dependencies: [
                 "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
                 "Telemetry", "JobStore",
-                "Worker", "Coordinator", "Gateway",
+                "Worker", "Coordinator", "Gateway", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -131,7 +131,7 @@ let package = Package(
         tests("KernelsTests", ["Kernels", "Core"]),
         tests("GLMTests", ["Core", "Kernels", "Checkpoint", "GLM"]),
         tests("HouseTests", []),
-        tests("ProcessTests", ["glm", "CZeroMQ"]),
+        tests("ProcessTests", ["glm", "CZeroMQ", "CLinux"]),
         tests("CommandTests", ["Core", "glm"]),
         tests("ThreadsTests", ["Threads"]),
         tests(

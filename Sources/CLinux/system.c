@@ -53,6 +53,10 @@ int clinux_take_memory_of(const int32_t *nodes, int count) {
   return syscall(SYS_set_mempolicy, mode, mask, (unsigned long)most + 1) == 0 ? 0 : errno;
 }
 
+int clinux_close_from(posix_spawn_file_actions_t *actions, int first) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, first);
+}
+
 int clinux_claim(const char *name) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   size_t length = strlen(name);

@@ -29,8 +29,8 @@ public struct Plan: Hashable, Sendable {
 
     /// Divides a model over the first `layout.workers` of the offers.
     ///
-    /// Layers go to stages, and leaves to ranks, in proportion to memory; the output matrix counts as the layers it
-    /// weighs, so that the last stage is not the slowest. Workers are taken by host and name.
+    /// Layers go to stages, and leaves to ranks, in proportion to memory; the output matrix counts as some of the layers that
+    /// it weighs, so that the last stage is not the slowest. Workers are taken by host and name.
     public init(epoch: UInt32, layout: Layout, offers: [Offer], needs: ModelNeeds) throws {
         self = try Plan(epoch: epoch, layout: layout, dividedOver: offers, needs: needs)
         for place in allPlaces {
@@ -147,24 +147,48 @@ public struct Plan: Hashable, Sendable {
     }
 
     /// Layers of each stage for stages of so much memory: at least one each.
+    ///
+    /// A prompt's tokens never meet the output matrix and an answer's meet all of it, so no division is best for both: of several, this
+    /// is the one whose slowest stages of either kind take least together.
     static func layers(_ memory: [Double], _ needs: ModelNeeds) -> [Range<Int>] {
         let output = needs.layerBytes > 0 ? Double(needs.outputBytes) / Double(needs.layerBytes) : 0
-        let fill = (Double(needs.layers) + output) / max(memory.reduce(0, +), 1)
+        let divisions = [1, 0.75, 0.5, 0.25, 0].map { divided(needs.layers, memory, output: output * $0) }
+        func fits(_ counts: [Int]) -> Bool {
+            zip(counts, memory).enumerated().allSatisfy { stage, part in
+                let output = stage == memory.count - 1 ? needs.outputBytes : 0
+                let embedding = stage == 0 ? needs.embeddingBytes : 0
+                return Double(part.0 * needs.layerBytes + output + embedding) <= part.1
+            }
+        }
+        func slowest(_ counts: [Int], output: Double) -> Double {
+            let times = zip(counts, memory).enumerated().map { stage, part in
+                (Double(part.0) + (stage == memory.count - 1 ? output : 0)) / part.1
+            }
+            return (times.max() ?? 0) / (Double(needs.layers) + output)
+        }
+        func cost(_ counts: [Int]) -> Double { slowest(counts, output: 0) + slowest(counts, output: output) }
+        let best = divisions.filter(fits).min { cost($0) < cost($1) }
+        var at = 0
+        return (best ?? divisions[0]).map { count in
+            at += count
+            return at - count..<at
+        }
+    }
+
+    /// So many layers in proportion to memory, when the last stage has besides what weighs as many layers as `output` says.
+    private static func divided(_ layers: Int, _ memory: [Double], output: Double) -> [Int] {
+        let fill = (Double(layers) + output) / max(memory.reduce(0, +), 1)
         var counts: [Int] = []
         var given = 0
         var ideal = 0.0
         for (stage, bytes) in memory.enumerated() {
             let stagesLeft = memory.count - stage - 1
             ideal += fill * bytes
-            let end = stagesLeft == 0 ? needs.layers : Int(ideal.rounded())
-            counts.append(min(max(end - given, 1), needs.layers - given - stagesLeft))
+            let end = stagesLeft == 0 ? layers : Int(ideal.rounded())
+            counts.append(min(max(end - given, 1), layers - given - stagesLeft))
             given += counts[stage]
         }
-        var at = 0
-        return counts.map { count in
-            at += count
-            return at - count..<at
-        }
+        return counts
     }
 
     /// Runs of whole 1,024-row segments; with fewer segments than ranks some ranks have none.

@@ -219,10 +219,14 @@ public struct Scheduler: Sendable {
     /// Chunks of prompts: equal shares of the budget, so that a short prompt does not wait for a long one of its priority; what those of
     /// one priority leave is shared by the next.
     private mutating func prefills() -> [Segment] {
-        let decoding = running.count { $0.isDecoding }
-        var budget = decoding > 0 ? sharedChunk : soloChunk
         var waiting: [Int: Int] = [:]
-        for entry in running where entry.isPrefilling && !entry.hasOwnChunk { waiting[entry.priority, default: 0] += 1 }
+        var left = 0
+        for entry in running where entry.isPrefilling && !entry.hasOwnChunk {
+            waiting[entry.priority, default: 0] += 1
+            left += entry.prompt.count - entry.sent
+        }
+        let isShared = running.contains(where: \.isDecoding)
+        var budget = isShared ? sharedChunk : min(soloChunk, pipelined(left))
         var segments: [Segment] = []
         for index in running.indices where running[index].isPrefilling {
             let entry = running[index]
@@ -249,6 +253,19 @@ public struct Scheduler: Sendable {
         }
         return segments
     }
+
+    /// Tokens of prompts in a step, when `left` are to be read by stages that compute at once.
+    ///
+    /// The last stage waits for the first chunk, the first one does nothing while the last chunk ends: `stages` - 1 steps are lost, the
+    /// shorter the better. But each step costs something whatever it holds. The sum is least at the root of their ratio.
+    private func pipelined(_ left: Int) -> Int {
+        guard settings.stagesAtOnce > 1 else { return .max }
+        let best = (Double(left) * Self.stepCost / Double(settings.stagesAtOnce - 1)).squareRoot()
+        return max(Int(best), Self.leastChunk)
+    }
+
+    /// What a step costs whatever it holds, in tokens' work: weights are read, and processes wait for each other's messages.
+    private static let stepCost = 16.0
 
     /// The fewest tokens of prompts that a step is cut down to, so that a prompt always advances.
     private static let leastChunk = 16

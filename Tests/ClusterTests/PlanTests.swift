@@ -93,6 +93,26 @@ struct PlanTests {
         #expect(Plan.layers([1, 1], heavy).map(\.count) == [3, 1])
     }
 
+    @Test("the output matrix moves layers as far as prompts and answers together gain, and as it fits")
+    func output() {
+        // GLM-4-9B in q4: its output matrix weighs three layers.
+        func counts(_ layers: Int, _ memory: [Double]) -> [Int] {
+            Plan.layers(
+                memory,
+                ModelNeeds(
+                    layers: layers, kvHeads: 2, vocabulary: 151_552, layerBytes: 114, embeddingBytes: 0,
+                    outputBytes: 349)
+            ).map(\.count)
+        }
+        // Prompts at 20 and answers at 23 layers' pace, where 22 and 18 would have both at 22.
+        #expect(counts(40, [9000, 9000]) == [20, 20])
+        #expect(counts(40, [9000, 9000, 9000, 9000]) == [11, 11, 10, 8])
+        #expect(counts(8, [9000, 9000]) == [4, 4])
+        #expect(counts(8, [8000, 5600]) == [6, 2])
+        #expect(counts(8, [800, 560]) == [7, 1], "nothing else fits")
+        #expect(counts(40, [9000, 3000]) == [32, 8])
+    }
+
     @Test("the order in which workers came does not matter")
     func deterministic() throws {
         let a = offers([30_000, 20_000, 10_000, 10_000])

@@ -60,7 +60,7 @@ enum Plan {
             rooms: [
                 "Core", "Kernels", "Threads", "Checkpoint", "KVCache", "Tokenization", "GLM", "Cluster", "Transport",
                 "Telemetry", "JobStore",
-                "Worker", "Coordinator", "Gateway",
+                "Worker", "Coordinator", "Gateway", "CLinux",
             ],
             packages: ["ArgumentParser", "NIOCore", "NIOPosix", "NIOHTTP1", "TOMLKit", "Yams"],
             toolchain: json.union(["Dispatch"])),

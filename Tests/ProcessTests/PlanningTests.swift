@@ -42,7 +42,8 @@ struct PlanningTests {
         #expect(end.status == 0, "\(end.errors)")
         let report = try JSONDecoder().decode(Report.self, from: Data(end.output.utf8))
         #expect(report.grids.count == 8 && report.grids.allSatisfy(\.fits))
-        #expect(report.fast_answers == "5x8" && report.one_off_reading == "40x1")
+        // Stages of two layers each: with one host a layer the last one, which has the output matrix too, is the slowest.
+        #expect(report.fast_answers == "5x8" && report.one_off_reading == "20x2")
         #expect(report.assumed.count == 1 && report.assumed[0].contains("network"))
         let wide = try #require(report.grids.first { $0.layout == "5x8" })
         let long = try #require(report.grids.first { $0.layout == "40x1" })

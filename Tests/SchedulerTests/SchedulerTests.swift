@@ -159,6 +159,21 @@ struct SchedulerTests {
         #expect(scheduler.next()?.segments.map(\.sequence) == [id(1), id(2), id(3)])
     }
 
+    @Test("stages that compute at once get smaller chunks the less there is to read, others whole ones")
+    func pipelinedChunks() {
+        func chunks(_ tokens: Int, stages: Int, atOnce: Int) -> [Int] {
+            var scheduler = Scheduler(settings: .init(stages: stages, stagesAtOnce: atOnce), epoch: 1)
+            scheduler.add(id(1), prompt: prompt(tokens), purpose: .generate(greedy))
+            return (0..<stages).compactMap { _ in scheduler.next()?.segments.first?.tokens.count }
+        }
+        // Roots of 16 times what is left.
+        #expect(chunks(400, stages: 2, atOnce: 2) == [80, 71])
+        #expect(chunks(400, stages: 2, atOnce: 1) == [400])
+        #expect(chunks(400, stages: 5, atOnce: 5) == [40, 37, 35, 33, 31])
+        #expect(chunks(100_000, stages: 2, atOnce: 2) == [512, 512])
+        #expect(chunks(20, stages: 4, atOnce: 4) == [16, 4])
+    }
+
     @Test("a prompt whose beginning is cached goes on from there")
     func cached() throws {
         var scheduler = Scheduler(settings: .init(chunk: 4), epoch: 1)

@@ -1,5 +1,6 @@
 // CLinux.h: the few Linux calls and processor hints that Swift's own modules do not carry.
 #pragma once
+#include <spawn.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ int clinux_keep_thread(const int32_t *processors, int count);
 /// Memory that the calling thread, and those that it starts from then on, touch first comes from one node while it has
 /// some, or from several in turn; 0 when it worked, or what errno says.
 int clinux_take_memory_of(const int32_t *nodes, int count);
+
+/// A process that is spawned with these actions gets none of this one's descriptors from `first` on; 0 when it worked, or what errno says.
+int clinux_close_from(posix_spawn_file_actions_t *actions, int first);
 
 /// Takes a name that one process of this machine (of its network namespace) has at a time: a descriptor, which gives
 /// the name back when it is closed, or -1.
