@@ -148,7 +148,7 @@ extension Coordinator {
                 try? cancel(job.id)
             }
         }
-        // A gateway may have been told of an end by a coordinator that was killed before the message left.
+        // The last events of an answer may have been unsent when an earlier coordinator was killed: its gateway comes back for them.
         if claimsEnd == nil {
             store?.forget(table.takeHeard(endedBefore: Self.secondsSince1970() - Self.claimTime / .seconds(1)))
         }
