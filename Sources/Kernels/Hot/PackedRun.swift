@@ -56,7 +56,7 @@ struct PackedRun<let B: Int, let K: Int> {
     /// How far ahead lines are asked for while `tokens` tokens pass each block: the processor itself does not see far enough then. Where
     /// two or three pass it does, and memory sets the pace: 0.
     @inline(__always)
-    static func bytesAhead(tokens: Int) -> Int { tokens < 4 ? 0 : blockBytes &* max(4, 32 / tokens) }
+    static func bytesAhead(tokens: Int) -> Int { tokens < 4 ? 0 : blockBytes &* max(8, 64 / tokens) }
 
     /// Asks for the lines of the block that lies so many bytes, unless 0, ahead.
     @inline(__always)
