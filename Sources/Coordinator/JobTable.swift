@@ -16,10 +16,10 @@ struct JobTable {
     private var forgotten: [JobID] = []
     /// Those that are over and ended with their clients, oldest first.
     private var heard: [JobID] = []
-    /// Those that ended with their clients, oldest first, as long as their gateways may come back for what they did not hear.
-    private var claimable: [(id: JobID, ended: Double)] = []
     /// So many of them are remembered, and as many again before the older ones are dropped together.
     private static let rememberedHeard = 200
+    /// Those that ended with their clients, oldest first, as long as their gateways may come back for what they did not hear.
+    private var claimable: [(id: JobID, ended: Double)] = []
     /// What was done since the coordinator started.
     private(set) var totals = ClusterTotals()
 

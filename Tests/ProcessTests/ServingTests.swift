@@ -54,6 +54,16 @@ struct ServingTests {
         try await cluster.stop()
     }
 
+    @Test("a process that is started gets its standard files and nothing else that is open")
+    func descriptors() async throws {
+        let open = open("/dev/null", O_RDONLY)
+        defer { close(open) }
+        #expect(fcntl(open, F_GETFD) & FD_CLOEXEC == 0)
+        let listed = try await Running(["/proc/self/fd"], program: "ls").wait()
+        // The last one is the folder that is listed.
+        #expect(listed.output.split(separator: "\n") == ["0", "1", "2", "3"])
+    }
+
     @Test("3: Ctrl-C ends every process of glm up")
     func interruptEndsAll() async throws {
         let cluster = try await TestCluster.up(["--workers", "2", "--layout", "1x2"])
