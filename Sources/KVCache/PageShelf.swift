@@ -161,19 +161,3 @@ struct PageShelf: Sendable {
         }
     }
 }
-
-/// A folder that one process at a time uses.
-final class FolderLock: Sendable {
-    private let descriptor: Int32
-
-    init(_ folder: String) throws {
-        descriptor = open("\(folder)/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw PageFile.failure("opening \(folder)/lock") }
-        // What is thrown from here on ends the object: `deinit` closes the file, and nobody else may.
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-            throw Problem.unavailable("the folder \(folder) is in use by another worker; name another with --kv-store")
-        }
-    }
-
-    deinit { close(descriptor) }
-}

@@ -313,16 +313,15 @@ private struct StepLoop {
         let (send, log, vitals, epoch) = (parts.send, parts.log, parts.vitals, assignment.epoch)
         let folder = disk.folder(digest: assignment.digest, layout: stage.pageLayout)
         do {
-            stage.store = try PageStore(
-                folder: folder, limit: OtherShelves.makeRoom(for: folder, limit: disk.bytes),
-                pageBytes: stage.kvPageBytes
-            ) { event in
-                switch event {
-                case .stored(let keys, let gone): send(.stored(epoch: epoch, keys: keys, gone: gone))
-                case .restored(let sequence, let pages): send(.restored(epoch: epoch, sequence, pages: pages))
-                case .trouble(let words):
-                    vitals.set(diskTrouble: words)
-                    log(words)
+            stage.store = try OtherShelves.beside(folder, limit: disk.bytes) { left in
+                try PageStore(folder: folder, limit: left, pageBytes: stage.kvPageBytes) { event in
+                    switch event {
+                    case .stored(let keys, let gone): send(.stored(epoch: epoch, keys: keys, gone: gone))
+                    case .restored(let sequence, let pages): send(.restored(epoch: epoch, sequence, pages: pages))
+                    case .trouble(let words):
+                        vitals.set(diskTrouble: words)
+                        log(words)
+                    }
                 }
             }
             vitals.set(diskTrouble: "")

@@ -253,6 +253,7 @@ struct PrefixTests {
             for name in names("\(folder)/\(slice)") { unlink("\(folder)/\(slice)/\(name)") }
             rmdir("\(folder)/\(slice)")
         }
+        unlink("\(folder)/lock")
         rmdir(folder)
     }
 }

@@ -204,7 +204,9 @@ struct PageStoreTests {
         "folders of other slices keep to half of the limit together, the newest first; one that is in use is left alone"
     )
     func others() throws {
-        let root = try Bench(limit: 1 << 20).folder
+        let bench = try Bench()
+        let root = bench.folder + "/all"
+        defer { Self.remove(root) }
         var workers: [PageStore] = []
         for (index, name) in ["old", "used", "new", "own"].enumerated() {
             let store = try PageStore(folder: "\(root)/\(name)", limit: 1 << 20, pageBytes: 4096) { _ in }
@@ -216,13 +218,64 @@ struct PageStoreTests {
             futimens(file, &times)
             close(file)
         }
-        #expect(OtherShelves.makeRoom(for: "\(root)/own", limit: 1_000_000) == 700_000)
+        #expect(try OtherShelves.beside("\(root)/own", limit: 1_000_000) { $0 } == 700_000)
         #expect(
             access("\(root)/old", F_OK) != 0, "two of 300,000 are more than half of the limit, and this was used first")
         #expect(access("\(root)/new/02\(PageFile.suffix)", F_OK) == 0)
         #expect(access("\(root)/used/01\(PageFile.suffix)", F_OK) == 0)
         #expect(access("\(root)/own/03\(PageFile.suffix)", F_OK) == 0)
         for worker in workers { worker.close() }
+    }
+
+    @Test("workers of one host that open their folders at once, and close them, all get their own")
+    func together() throws {
+        let bench = try Bench()
+        let root = bench.folder + "/all"
+        defer { Self.remove(root) }
+        let refused = Mutex<[String]>([])
+        let workers = (0..<4).map { number in
+            Thread(name: "worker \(number)") {
+                let folder = "\(root)/slice-\(number)"
+                for _ in 0..<200 {
+                    do {
+                        let store = try OtherShelves.beside(folder, limit: 1 << 20) { left in
+                            try PageStore(folder: folder, limit: left, pageBytes: 4096) { _ in }
+                        }
+                        store.close()
+                    } catch {
+                        refused.withLock { $0.append("\(error)") }
+                    }
+                }
+            }
+        }
+        for worker in workers { worker.join() }
+        let (count, first) = refused.withLock { ($0.count, $0.first) }
+        #expect(count == 0, "of 800: \(first ?? "")")
+    }
+
+    @Test("a folder is free when its store is closed, though a process that is being started has a copy of the file")
+    func copied() throws {
+        let bench = try Bench()
+        // What a fork has until its program runs is what `dup` makes.
+        var lock = stat()
+        #expect(stat("\(bench.folder)/lock", &lock) == 0)
+        let copies = (0..<Int32(1024)).filter { descriptor in
+            var file = stat()
+            return fstat(descriptor, &file) == 0 && file.st_dev == lock.st_dev && file.st_ino == lock.st_ino
+        }.map { dup($0) }
+        defer { for copy in copies { close(copy) } }
+        #expect(copies.count == 1)
+        try bench.reopen()
+    }
+
+    /// Removes a folder of stores.
+    private static func remove(_ root: String) {
+        for name in PageShelf.names(in: root) where !name.hasPrefix(".") && name != "lock" {
+            for file in PageShelf.names(in: "\(root)/\(name)") { unlink("\(root)/\(name)/\(file)") }
+            rmdir("\(root)/\(name)")
+        }
+        unlink("\(root)/lock")
+        rmdir(root)
     }
 
     @Test("a folder that vanishes is made again, and a store that is in use is not opened twice")
