@@ -82,7 +82,7 @@ let package = Package(
         room("Wire", ["Core", "CWire", "CProtobufC"]),
         room("Transport", ["Core", "Threads", "CZeroMQ", "CLinux"]),
         room("Checkpoint", ["Core", "CSodium"]),
-        room("KVCache", ["Core", "Threads", "CSodium", "CXXHash"]),
+        room("KVCache", ["Core", "Threads", "CLinux", "CSodium", "CXXHash"]),
         // model
         room("Tokenization", ["Core", "Checkpoint"]),
         room("GLM", ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"]),

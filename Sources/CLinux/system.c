@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -128,6 +129,40 @@ int clinux_has_avx512(void) {
 #else
   return 0;
 #endif
+}
+
+// The question and the answer of PAGEMAP_SCAN, which headers before Linux 6.7 do not have (linux/fs.h, struct pm_scan_arg
+// and struct page_region).
+struct found_pages {
+  uint64_t start, end, kinds;
+};
+
+struct page_question {
+  uint64_t size, flags, start, end, walk_end, found, found_count, most_pages;
+  uint64_t inverted_kinds, all_of_kinds, any_of_kinds, told_kinds;
+};
+
+size_t clinux_in_large_pages(const void *start, size_t bytes) {
+  enum { most = 64, large = 1 << 6 };
+  int pages = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+  if (pages < 0) return 0;
+  struct found_pages found[most];
+  struct page_question question = {.size = sizeof question,
+                                   .start = (uintptr_t)start,
+                                   .end = (uintptr_t)start + bytes,
+                                   .found = (uintptr_t)found,
+                                   .found_count = most,
+                                   .all_of_kinds = large,
+                                   .told_kinds = large};
+  size_t sum = 0;
+  for (;;) {
+    int count = ioctl(pages, _IOWR('f', 16, struct page_question), &question);
+    for (int i = 0; i < count; i++) sum += found[i].end - found[i].start;
+    if (count < most) break;
+    question.start = question.walk_end;
+  }
+  close(pages);
+  return sum;
 }
 
 int clinux_memory_file(const char *name, int64_t bytes) {

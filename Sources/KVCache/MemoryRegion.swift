@@ -1,3 +1,4 @@
+import CLinux
 import Core
 import Glibc
 
@@ -40,7 +41,29 @@ public final class MemoryRegion: @unchecked Sendable {
     }
 
     /// Bytes of a large page of the processors that this runs on.
-    private static let largePage = 2 << 20
+    public static let largePage = 2 << 20
+
+    /// Maps `byteCount` bytes of a file, from `offset` on, for reading alone, so that processes which do the same share the memory; nil where
+    /// the system has small pages for them (it looks at the first few), or can not map them.
+    ///
+    /// - Parameter offset: A multiple of `largePage`.
+    public init?(reading file: Int32, offset: Int, byteCount: Int) {
+        let room = byteCount + Self.largePage
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+        guard let found = mmap(nil, room, PROT_NONE, flags, -1, 0), found != MAP_FAILED else { return nil }
+        base = found.alignedUp(toMultipleOf: Self.largePage)
+        self.byteCount = byteCount
+        mapped = byteCount
+        if base > found { munmap(found, base - found) }
+        let end = (base + byteCount).alignedUp(toMultipleOf: Int(sysconf(Int32(_SC_PAGESIZE))))
+        if end < found + room { munmap(end, found + room - end) }
+        let looked = min(byteCount, 4 * Self.largePage)
+        // From here on `deinit` gives the room back.
+        guard mmap(base, byteCount, PROT_READ, MAP_SHARED | MAP_FIXED, file, off_t(offset)) != MAP_FAILED,
+            madvise(base, byteCount, MADV_HUGEPAGE) == 0, madvise(base, looked, MADV_POPULATE_READ) == 0,
+            clinux_in_large_pages(base, looked) >= looked / 2
+        else { return nil }
+    }
 
     /// Reserves `byteCount` bytes of memory and `spillBytes` behind them that are a file's in `folder`: the system keeps in
     /// memory what it has room for.

@@ -1,7 +1,9 @@
 import Checkpoint
 import Core
 import Foundation
+import KVCache
 import Testing
+import Threads
 
 @testable import GLM
 
@@ -55,7 +57,7 @@ struct PackedCacheTests {
         for (index, file) in try files(folder).enumerated() {
             var bytes = try Data(contentsOf: file)
             switch index % 3 {
-            case 0: bytes[4096 + index % (bytes.count - 4096)] ^= 1
+            case 0: bytes[(2 << 20) + index % (bytes.count - (2 << 20))] ^= 1
             case 1: bytes.removeLast()
             default: bytes[index % 40] ^= 0x80
             }
@@ -64,6 +66,33 @@ struct PackedCacheTests {
         let mended = try stage(cache)
         #expect(mended.weights.matrices.allSatisfy { $0.missing != nil })
         #expect(try logits(mended) == expected)
+    }
+
+    @Test(
+        "a large matrix is mapped where files have large pages, and read where not: the same bytes, checked both ways")
+    func large() throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let cache = try #require(PackedCache(folder: folder.path, digest: "abc"))
+        let team = Team(size: 2, name: "test")
+        let count = 20 << 20 | 12_345
+        let matrix = try MemoryRegion(byteCount: count)
+        for place in stride(from: 0, to: count, by: 8) {
+            matrix.base.storeBytes(of: UInt8(truncatingIfNeeded: place &* 31 >> 7), toByteOffset: place, as: UInt8.self)
+        }
+        let path = folder.appendingPathComponent("a.pack").path
+        try cache.write(path, UnsafeRawBufferPointer(start: matrix.base, count: count))
+        let found = try #require(cache.find(path, byteCount: count, team: team))
+        #expect(found.byteCount == count && memcmp(found.base, matrix.base, count) == 0)
+        let file = open(path, O_RDWR)
+        defer { close(file) }
+        let ways = [PackedCache.mapped, PackedCache.read].compactMap { $0(file, count, team) }
+        #expect(ways.allSatisfy { $0.sums == ways[0].sums && memcmp($0.region.base, matrix.base, count) == 0 })
+        // One byte, in the last piece.
+        var byte: UInt8 = 77
+        #expect(pwrite(file, &byte, 1, off_t((2 << 20) + count - 1)) == 1)
+        #expect(cache.find(path, byteCount: count, team: team) == nil)
+        #expect(cache.find(path, byteCount: count - 1, team: team) == nil)
     }
 
     @Test("the folder keeps to its limit: what was used longest ago goes, and what a killed worker left half written")

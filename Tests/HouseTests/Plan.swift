@@ -25,7 +25,7 @@ enum Plan {
         "Wire": Room(rooms: ["Core", "CWire", "CProtobufC"], toolchain: ["Glibc"]),
         "Transport": Room(rooms: ["Core", "Threads", "CZeroMQ", "CLinux"], toolchain: system),
         "Checkpoint": Room(rooms: ["Core", "CSodium"], toolchain: json),
-        "KVCache": Room(rooms: ["Core", "Threads", "CSodium", "CXXHash"], toolchain: system),
+        "KVCache": Room(rooms: ["Core", "Threads", "CLinux", "CSodium", "CXXHash"], toolchain: system),
         // model
         "Tokenization": Room(rooms: ["Core", "Checkpoint"], toolchain: json),
         "GLM": Room(rooms: ["Core", "Kernels", "Threads", "Checkpoint", "KVCache"], toolchain: json),

@@ -100,9 +100,9 @@ struct ServingTests {
     @Test("5: the job of a worker that is killed goes on when another one joins")
     func killedWorker() async throws {
         let cluster = try await TestCluster.byHand(workers: 2, layout: "2x1")
-        // Reading this takes far longer than the test: attention grows with the square of the length.
+        // Reading this takes far longer than until its first step is seen: attention grows with the square of the length.
         let scratch = try Scratch()
-        let text = try scratch.write("text", String(repeating: "It rained again. ", count: 3500))
+        let text = try scratch.write("text", String(repeating: "It rained again. ", count: 1600))
         let job = try await cluster.ask(["submit", "--file", text, "--detach", "--max-tokens", "8"])
         let name = job.output.filter { !$0.isWhitespace }
         #expect(job.status == 0, "\(job.errors)")
@@ -113,7 +113,7 @@ struct ServingTests {
         try cluster.process("w1").send(SIGKILL)
         try cluster.addWorker("w2")
         try await cluster.waitUntilReady()
-        let waited = try await cluster.ask(["jobs", "wait", name])
+        let waited = try await cluster.ask(["jobs", "wait", name], limit: .seconds(180))
         #expect(waited.status == 0, "\(waited)")
         #expect(try await cluster.recall() == "719")
         try await cluster.stop()

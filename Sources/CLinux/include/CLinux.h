@@ -88,6 +88,9 @@ static inline void clinux_relax(void) {
 /// A file in memory of `bytes` bytes, all of them there, that any process may open through /proc; -1 when that can not be.
 int clinux_memory_file(const char *name, int64_t bytes);
 
+/// How many of `bytes` bytes from `start` on lie in large pages; 0 too where the system does not say (before Linux 6.7).
+size_t clinux_in_large_pages(const void *start, size_t bytes);
+
 /// A Swift closure that is lent: what it takes to call it.
 struct clinux_loan {
   const void *body;
