@@ -23,12 +23,15 @@ public struct ColumnTree: Sendable {
 /// Cells (16 rows of one panel for one token) summed together; four partial sums of so many fit the L2 cache.
 private let cellsAtOnce = 1024
 
+/// The same for integer weights, whose sums pass through the L1 cache with every block.
+private let integerCellsAtOnce = integerTokensAtOnce
+
 /// Partial sums that a tree of eight leaves holds at once.
 private let treeDepth = 4
 
 /// Bytes of scratch that `product` needs for `tokens` tokens: one such buffer, 64-byte aligned, per thread.
 public func productScratchBytes(tokens: Int) -> Int {
-    min(max(tokens, 1) * panelsAtOnce, cellsAtOnce) * 64 * treeDepth + leafScratchBytes
+    max(min(max(tokens, 1) * panelsAtOnce, cellsAtOnce), integerCellsAtOnce) * 64 * treeDepth + leafScratchBytes
 }
 
 /// For every root, y[token][row] <- the tree's sum of w x for the rows of some panels and some tokens, plus `bias`.
@@ -80,7 +83,7 @@ public func product(
 private func steps(type: WeightType, tokens: Int) -> (panels: Int, tokens: Int) {
     let most = type.isInteger ? integerTokensAtOnce : floatTokensAtOnce
     let tokenStep = min(max(tokens, 1), most)
-    let panelStep = type.isInteger ? 1 : min(panelsAtOnce, cellsAtOnce / tokenStep)
+    let panelStep = type.isInteger ? integerCellsAtOnce / tokenStep : min(panelsAtOnce, cellsAtOnce / tokenStep)
     return (panelStep, tokenStep)
 }
 
@@ -129,6 +132,9 @@ private struct Walk {
                 let y = output + token * outputStride + row
                 if let bias {
                     for i in 0..<rows { y[i] = cell[i] + bias[row + i] }
+                } else if rows == 16 {
+                    let whole = UnsafeRawPointer(cell).loadUnaligned(as: SIMD16<Float>.self)
+                    UnsafeMutableRawPointer(y).storeBytes(of: whole, as: SIMD16<Float>.self)
                 } else {
                     y.update(from: cell, count: rows)
                 }
@@ -147,11 +153,8 @@ private struct Walk {
                 instructions: instructions)
             return
         }
-        let blocks = columns.lowerBound / 32..<blockCount(columns.upperBound)
-        for panel in panels {
-            integerLeaf(
-                w, panel: panel, x, tokens: tokens, blocks: blocks,
-                into: y + (panel - panels.lowerBound) * tokens.count * 16, scratch: scratch, instructions: instructions)
-        }
+        integerLeaf(
+            w, panels: panels, x, tokens: tokens, blocks: columns.lowerBound / 32..<blockCount(columns.upperBound),
+            into: y, scratch: scratch, instructions: instructions)
     }
 }

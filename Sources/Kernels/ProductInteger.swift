@@ -13,27 +13,31 @@
     /// Tokens that pass while a panel's block is unpacked: their sums stay in the L1 cache.
     let integerTokensAtOnce = 128
 
-    /// y[token][16] <- the sum over `blocks` of one panel.
+    /// y[panel][token][16] <- the sum over `blocks` of some panels.
     func integerLeaf(
-        _ w: PanelMatrix, panel: Int, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
+        _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
         into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
     ) {
         let a = BlockRun(x, token: tokens.lowerBound).advanced(by: blocks.lowerBound)
-        let base = w.panel(panel)
+        let first = w.panel(panels.lowerBound)
+        let panelBytes = PanelMatrix.panelBytes(type: w.type, columns: w.columns, skippedBlocks: w.skippedBlocks)
         let index = w.skippedBlocks + blocks.lowerBound
         if instructions == .v4 {
             KernelsV4.integerLeaf(
-                base, index: index, type: w.type, quants: a.quants, scales: a.scales, sums: a.sums,
-                halfSums: a.halfSums, scaledSums: a.scaledSums, stride: a.stride, blocks: blocks.count,
-                tokens: tokens.count, into: y)
+                first, panelBytes: panelBytes, panels: panels.count, index: index, type: w.type, quants: a.quants,
+                scales: a.scales, sums: a.sums, halfSums: a.halfSums, scaledSums: a.scaledSums, stride: a.stride,
+                blocks: blocks.count, tokens: tokens.count, into: y)
             return
         }
         @inline(__always) func add<let B: Int, let K: Int>(_ type: PackedRun<B, K>.Type) {
-            let run = type.init(panel: base, index: index)
-            switch tokens.count {
-            case 2: run.fewTokens(InlineArray<2, Void>(repeating: ()), a, blocks.count, into: y)
-            case 3 where B == 8: run.fewTokens(InlineArray<3, Void>(repeating: ()), a, blocks.count, into: y)
-            default: run.tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, stride: 16, scratch)
+            for panel in 0..<panels.count {
+                let run = type.init(panel: first + panel * panelBytes, index: index)
+                let y = y + panel * tokens.count * 16
+                switch tokens.count {
+                case 2: run.fewTokens(InlineArray<2, Void>(repeating: ()), a, blocks.count, into: y)
+                case 3 where B == 8: run.fewTokens(InlineArray<3, Void>(repeating: ()), a, blocks.count, into: y)
+                default: run.tiles(a, blocks: blocks.count, tokens: tokens.count, into: y, stride: 16, scratch)
+                }
             }
         }
         switch w.type {

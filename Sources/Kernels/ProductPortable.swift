@@ -10,9 +10,15 @@ import Core
     let leafScratchBytes = 64
 
     func integerLeaf(
-        _ w: PanelMatrix, panel: Int, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
+        _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, blocks: Range<Int>,
         into y: UnsafeMutablePointer<Float>, scratch: UnsafeMutableRawPointer, instructions: InstructionSet
-    ) { plainIntegerLeaf(w, panel: panel, x, tokens: tokens, blocks: blocks, into: y, stride: 16) }
+    ) {
+        for panel in panels {
+            plainIntegerLeaf(
+                w, panel: panel, x, tokens: tokens, blocks: blocks,
+                into: y + (panel - panels.lowerBound) * tokens.count * 16, stride: 16)
+        }
+    }
 
     func floatLeaf(
         _ w: PanelMatrix, panels: Range<Int>, _ x: Activations, tokens: Range<Int>, columns: Range<Int>,

@@ -8,15 +8,11 @@
     ) {
         let q = BlockRun(queries, token: rows.lowerBound)
         let blocks = queries.blocks
-        for panel in 0..<4 {
-            let to = scores + 16 &* panel
-            if type == .q4 {
-                let keys = page + panel &* blocks &* PackedRun<4, 0>.blockBytes
-                IntegerLeaf<4, 0>.matrix(PackedRun(panel: keys, index: 0), q, blocks, rows.count, to, stride: 64)
-            } else {
-                let keys = page + panel &* blocks &* PackedRun<8, 0>.blockBytes
-                IntegerLeaf<8, 0>.matrix(PackedRun(panel: keys, index: 0), q, blocks, rows.count, to, stride: 64)
-            }
+        @inline(__always) func score<let B: Int>(_ leaf: IntegerLeaf<B, 0>.Type) {
+            leaf.matrix(
+                page, panelBytes: blocks &* PackedRun<B, 0>.blockBytes, panels: 4, index: 0, q, blocks, rows.count,
+                into: scores, strides: (panel: 16, token: 64))
         }
+        if type == .q4 { score(IntegerLeaf<4, 0>.self) } else { score(IntegerLeaf<8, 0>.self) }
     }
 #endif

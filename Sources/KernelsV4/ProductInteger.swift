@@ -6,23 +6,26 @@
     /// 64 bytes in a register (`__m512i`).
     private typealias WideBytes = SIMD8<Int64>
 
-    /// y[token][16] <- the sum of integer weights times int8 activations over some blocks of one panel, with VNNI.
+    /// y[panel][token][16] <- the sum of integer weights times int8 activations over some blocks of some panels, with VNNI.
     ///
     /// vpdpbusd adds four products of an unsigned and a signed byte to an int32. Smaller quants are unsigned, some with half of
     /// their range added; signed bytes become so by adding 128. What was added comes back as that times the sum of the
     /// activations: all is exact in int32, so that the bits are those of `Kernels`.
     ///
-    /// - Shapes: `index` the first block of `panel`, skipped ones counted; `quants` [blocks][stride][32] and `scales`, `sums`,
+    /// - Shapes: `first` the first panel; `index` the first block of each, skipped ones counted; `quants` [blocks][stride][32] and `scales`, `sums`,
     ///   `halfSums`, `scaledSums` [blocks][stride], from the first block and token on.
     public func integerLeaf(
-        _ panel: UnsafeRawPointer, index: Int, type: WeightType, quants: UnsafeRawPointer,
-        scales: UnsafePointer<Float>, sums: UnsafePointer<Int32>, halfSums: UnsafePointer<Int32>,
-        scaledSums: UnsafePointer<Float>, stride: Int, blocks: Int, tokens: Int, into y: UnsafeMutablePointer<Float>
+        _ first: UnsafeRawPointer, panelBytes: Int, panels: Int, index: Int, type: WeightType,
+        quants: UnsafeRawPointer, scales: UnsafePointer<Float>, sums: UnsafePointer<Int32>,
+        halfSums: UnsafePointer<Int32>, scaledSums: UnsafePointer<Float>, stride: Int, blocks: Int, tokens: Int,
+        into y: UnsafeMutablePointer<Float>
     ) {
         let a = BlockRun(
             quants: quants, scales: scales, sums: sums, halfSums: halfSums, scaledSums: scaledSums, stride: stride)
         @inline(__always) func add<let B: Int, let K: Int>(_ leaf: IntegerLeaf<B, K>.Type) {
-            leaf.matrix(PackedRun(panel: panel, index: index), a, blocks, tokens, y, stride: 16)
+            leaf.matrix(
+                first, panelBytes: panelBytes, panels: panels, index: index, a, blocks, tokens, into: y,
+                strides: (panel: 16 * tokens, token: 16))
         }
         switch type {
         case .q4: add(IntegerLeaf<4, 0>.self)
@@ -106,37 +109,47 @@
             for n in 0..<N { Sixteen(sums[n]).write(y + 16 &* n) }
         }
 
-        /// Several tokens: a block's unpacked weights stay in eight registers while they pass, the sums in the L1 cache, `stride`
-        /// floats from token to token.
+        /// Several tokens: a block's unpacked weights stay in eight registers while they pass, the sums in the L1 cache, `strides`
+        /// floats apart. One panel follows the other within one loop, so that the processor begins it before it is done with the last.
         @inline(never)
         static func matrix(
-            _ first: PackedRun<B, K>, _ a: BlockRun, _ blocks: Int, _ tokens: Int, _ y: UnsafeMutablePointer<Float>,
-            stride: Int
+            _ base: UnsafeRawPointer, panelBytes: Int, panels: Int, index: Int, _ a: BlockRun, _ blocks: Int,
+            _ tokens: Int, into y: UnsafeMutablePointer<Float>, strides: (panel: Int, token: Int)
         ) {
-            for t in 0..<tokens { Sixteen(repeating: 0).write(y + t &* stride) }
-            var run = first
-            var left = first.left
             let bytesAhead = PackedRun<B, K>.bytesAhead(tokens: tokens)
-            for b in 0..<blocks {
-                run.ask(bytesAhead: bytesAhead)
-                let weights = Unpacking(run.block)
-                // No array: it would lie on the stack, and be read from there for every token.
-                let unpacked = (weights.pair(0), weights.pair(1), weights.pair(2), weights.pair(3))
-                @inline(__always) func pair(_ j: Int) -> (WideBytes, WideBytes) {
-                    j < 2 ? (j == 0 ? unpacked.0 : unpacked.1) : (j == 2 ? unpacked.2 : unpacked.3)
+            for panel in 0..<panels {
+                let y = y + panel &* strides.panel
+                for t in 0..<tokens { Sixteen(repeating: 0).write(y + t &* strides.token) }
+                var run = PackedRun<B, K>(panel: base + panel &* panelBytes, index: index)
+                var left = run.left
+                for b in 0..<blocks {
+                    run.ask(bytesAhead: bytesAhead)
+                    let weights = Unpacking(run.block)
+                    // No array: it would lie on the stack, and be read from there for every token.
+                    let unpacked = (weights.pair(0), weights.pair(1), weights.pair(2), weights.pair(3))
+                    @inline(__always) func pair(_ j: Int) -> (WideBytes, WideBytes) {
+                        j < 2 ? (j == 0 ? unpacked.0 : unpacked.1) : (j == 2 ? unpacked.2 : unpacked.3)
+                    }
+                    let scales = Scales(run)
+                    let first = b &* a.stride
+                    @inline(__always) func add(_ t: Int) {
+                        let cell = UnsafeMutableRawPointer(y + t &* strides.token)
+                        let sum = added(
+                            cell.loadUnaligned(as: SIMD16<Float>.self), pair, scales,
+                            a.quants + 32 &* (first &+ t), a, first &+ t)
+                        cell.storeBytes(of: sum, as: SIMD16<Float>.self)
+                    }
+                    var t = 0
+                    while t &+ 1 < tokens {
+                        // The next block's activations lie elsewhere, two tokens a line.
+                        clinux_prefetch(a.quants + 32 &* (first &+ t &+ a.stride))
+                        add(t)
+                        add(t &+ 1)
+                        t &+= 2
+                    }
+                    if t < tokens { add(t) }
+                    run.advance(isLast: PackedRun<B, K>.isLast(&left))
                 }
-                let scales = Scales(run)
-                let first = b &* a.stride
-                for t in 0..<tokens {
-                    // The next block's activations lie elsewhere, two tokens a line.
-                    if t & 1 == 0 { clinux_prefetch(a.quants + 32 &* (first &+ t &+ a.stride)) }
-                    let cell = UnsafeMutableRawPointer(y + t &* stride)
-                    let sum = added(
-                        cell.loadUnaligned(as: SIMD16<Float>.self), pair, scales,
-                        a.quants + 32 &* (first &+ t), a, first &+ t)
-                    cell.storeBytes(of: sum, as: SIMD16<Float>.self)
-                }
-                run.advance(isLast: PackedRun<B, K>.isLast(&left))
             }
         }
 
