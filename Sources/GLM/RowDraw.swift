@@ -52,6 +52,8 @@ final class RowDraw {
     private let rank: Int
     private var drawable = 0
     private var question = RowQuestion.nothing
+    /// One by the temperature.
+    private var scale: Float = 1
     /// The rank's own logits as the model gave them.
     private var raw = UnsafeBufferPointer<Float>(start: nil, count: 0)
     /// The same as they are drawn from, up to the last token that may be drawn; empty when those are the model's.
@@ -60,6 +62,9 @@ final class RowDraw {
     /// Candidates of each rank in the next round that has any.
     private var count = 0
     private var candidates: [Draft] = []
+    private var merged: [Draft] = []
+    /// Where the candidates of each rank end.
+    private var ends: [Int] = []
     /// How many of the candidates are the best of all, whatever was not told.
     private var certain = 0
     private var isComplete = false
@@ -69,9 +74,14 @@ final class RowDraw {
     private var top: [Candidate] = []
     private var target: Float = 0
     private(set) var answer: ScoredToken?
+    /// Of the candidates, from the first on, what `weight` says; so many as were needed so far.
+    private var weights: [Float] = []
     // What this rank tells, on its way to the writer.
-    private var best: [Candidate] = []
+    private var best = TopTokens()
+    private var alternatives = TopTokens()
+    private var logSums: [ExponentialSum] = []
     private var ownSums: WeightTree
+    private var picked = Draft(token: 0, logit: 0, raw: 0)
 
     /// The part of rank `rank` in a row; nothing is asked yet.
     init(rank: Int, tree: VocabularyTree) {
@@ -97,6 +107,7 @@ final class RowDraw {
         }
         let options = drawing.options
         count = 1
+        scale = 1 / options.temperature
         if options.temperature > 0 {
             if options.topK > 0 {
                 count = min(options.topK, Self.mostFirst)
@@ -153,32 +164,52 @@ final class RowDraw {
         if case .score(let token, _) = question { tree.shards[rank].contains(Int(token)) } else { false }
     }
 
-    /// Tells this rank's part.
+    /// Finds what this rank tells in this round: most of the work, and rows may do theirs side by side.
+    func prepare() {
+        let first = tree.shards[rank].lowerBound
+        switch need {
+        case .nothing: break
+        case .candidates: withLogits { best.find($0, first: first, count: count) }
+        case .sums:
+            ownSums.clear()
+            for root in tree.roots[rank] { weigh(root) }
+        case .token(let owner, let segments, let target):
+            if owner == rank { picked = pick(segments, target) }
+        case .first:
+            withLogits { best.find($0, first: first, count: count) }
+            guard let wanted = question.alternatives else { return }
+            alternatives.find(
+                UnsafeBufferPointer(rebasing: raw.prefix(drawableCount(rank))), first: first, count: wanted)
+            logSums.removeAll(keepingCapacity: true)
+            for root in tree.roots[rank] { logSums.append(logSum(of: root)) }
+        }
+    }
+
+    /// Tells what was prepared.
     func write(to writer: inout WordWriter) {
         switch need {
         case .nothing: break
         case .candidates: writeCandidates(to: &writer)
-        case .sums: writeSums(to: &writer)
-        case .token(let owner, let segments, let target):
-            if owner == rank { write(pick(segments, target), to: &writer) }
+        case .sums:
+            for root in tree.roots[rank] { writer.put(ownSums.sum(root)) }
+        case .token(let owner, _, _):
+            if owner == rank { write(picked, to: &writer) }
         case .first:
             writeCandidates(to: &writer)
-            guard let alternatives = question.alternatives else { return }
-            let first = tree.shards[rank].lowerBound
-            let drawable = drawableCount(rank)
-            let logits = UnsafeBufferPointer(rebasing: raw.prefix(drawable))
-            topTokens(logits, first: first, count: alternatives, into: &best)
-            for index in 0..<min(alternatives, drawable) {
-                let entry = index < best.count ? best[index] : Candidate(token: -1, logit: 0)
+            guard let wanted = question.alternatives else { return }
+            for index in 0..<min(wanted, drawableCount(rank)) {
+                let entry =
+                    index < alternatives.best.count ? alternatives.best[index] : Candidate(token: -1, logit: 0)
                 writer.put(entry.token)
                 writer.put(entry.logit)
             }
-            for root in tree.roots[rank] {
-                let sum = logSum(of: root)
+            for sum in logSums {
                 writer.put(sum.max)
                 writer.put(sum.sum)
             }
-            if case .score(let token, _) = question, holdsTarget(rank) { writer.put(raw[Int(token) - first]) }
+            if case .score(let token, _) = question, holdsTarget(rank) {
+                writer.put(raw[Int(token) - tree.shards[rank].lowerBound])
+            }
         }
     }
 
@@ -224,13 +255,12 @@ final class RowDraw {
 
     private func writeCandidates(to writer: inout WordWriter) {
         let first = tree.shards[rank].lowerBound
-        withLogits { topTokens($0, first: first, count: count, into: &best) }
         for index in 0..<min(count, drawableCount(rank)) {
-            guard index < best.count else {
+            guard index < best.best.count else {
                 write(Draft(token: -1, logit: 0, raw: 0), to: &writer)
                 continue
             }
-            let entry = best[index]
+            let entry = best.best[index]
             write(Draft(token: entry.token, logit: entry.logit, raw: raw[Int(entry.token) - first]), to: &writer)
         }
     }
@@ -247,6 +277,8 @@ final class RowDraw {
 
     private func readCandidates(from readers: inout [WordReader]) {
         candidates.removeAll(keepingCapacity: true)
+        weights.removeAll(keepingCapacity: true)
+        ends.removeAll(keepingCapacity: true)
         var frontier: Candidate?
         for rank in readers.indices {
             let told = min(count, drawableCount(rank))
@@ -255,6 +287,7 @@ final class RowDraw {
                 let draft = readDraft(from: &readers[rank])
                 if draft.token >= 0 { candidates.append(draft) }
             }
+            ends.append(candidates.count)
             // A rank that has more: nobody knows what stands behind its last one.
             if candidates.count == before + told, 0 < told, told < drawableCount(rank),
                 let last = candidates.last?.candidate
@@ -262,12 +295,35 @@ final class RowDraw {
                 frontier = frontier.map { Candidate.isBefore($0, last) ? $0 : last } ?? last
             }
         }
-        // Each rank's are in order.
-        if readers.count > 1 { candidates.sort { Candidate.isBefore($0.candidate, $1.candidate) } }
+        mergeCandidates()
         isComplete = frontier == nil
         certain = candidates.count
         if let frontier {
             certain = candidates.firstIndex { Candidate.isBefore(frontier, $0.candidate) } ?? certain
+        }
+    }
+
+    /// Puts the candidates in order, of which each rank's are, up to its end.
+    private func mergeCandidates() {
+        while ends.count > 1 {
+            merged.removeAll(keepingCapacity: true)
+            var start = 0
+            for first in stride(from: 0, to: ends.count, by: 2) {
+                let middle = ends[first]
+                let end = first + 1 < ends.count ? ends[first + 1] : middle
+                var (left, right) = (start, middle)
+                while left < middle || right < end {
+                    let isLeft =
+                        right == end
+                        || left < middle && Candidate.isBefore(candidates[left].candidate, candidates[right].candidate)
+                    merged.append(candidates[isLeft ? left : right])
+                    if isLeft { left += 1 } else { right += 1 }
+                }
+                ends[first / 2] = end
+                start = end
+            }
+            ends.removeLast(ends.count / 2)
+            swap(&candidates, &merged)
         }
     }
 
@@ -283,16 +339,11 @@ final class RowDraw {
         } ?? .empty
     }
 
-    private var scale: Float {
-        if case .draw(let drawing, _, _) = question { 1 / drawing.options.temperature } else { 1 }
-    }
-
     private var largest: Float { candidates.first?.logit ?? -.infinity }
 
     /// Finds the sums of this rank's segments within `root`.
     private func weigh(_ root: Range<Int>) {
         let first = tree.shards[rank].lowerBound
-        ownSums.clear()
         withLogits { logits in
             guard let base = logits.baseAddress else { return }
             for segment in root {
@@ -304,38 +355,29 @@ final class RowDraw {
         }
     }
 
-    private func writeSums(to writer: inout WordWriter) {
-        for root in tree.roots[rank] {
-            weigh(root)
-            writer.put(ownSums.sum(root))
-        }
-    }
-
     /// The token of this rank's `segments` at which the running sum of their weights passes `target`.
     private func pick(_ segments: Range<Int>, _ target: Double) -> Draft {
         var (node, target) = (segments, target)
+        ownSums.clear()
         weigh(segments)
         ownSums.descend(&node, &target) { _ in false }
         let first = tree.shards[rank].lowerBound
         let start = node.lowerBound * logitsPerSegment - first
         return withLogits { logits in
-            let drafts = (start..<min(start + logitsPerSegment, logits.count)).lazy.map { [raw] in
-                Draft(token: TokenID(first + $0), logit: logits[$0], raw: raw[$0])
-            }
-            return pick(drafts, target) ?? Draft(token: TokenID(first + start), logit: logits[start], raw: raw[start])
+            let weights = (start..<min(start + logitsPerSegment, logits.count)).lazy.map { self.weight(logits[$0]) }
+            let index = start + (Self.place(of: target, in: weights) ?? 0)
+            return Draft(token: TokenID(first + index), logit: logits[index], raw: raw[index])
         }
     }
 
-    /// The first draft at which the running sum of weights passes `target`, or the last that weighs anything.
-    private func pick(_ drafts: some Sequence<Draft>, _ target: Double) -> Draft? {
+    /// The first place at which the running sum of weights passes `target`, or the last that weighs anything.
+    private static func place(of target: Double, in weights: some Sequence<Double>) -> Int? {
         var sum = 0.0
-        var last: Draft?
-        for draft in drafts {
-            let own = weight(draft.logit)
-            guard own > 0 else { continue }
-            last = draft
+        var last: Int?
+        for (place, own) in weights.enumerated() where own > 0 {
+            last = place
             sum += own
-            if sum > target { return draft }
+            if sum > target { return place }
         }
         return last
     }
@@ -371,16 +413,28 @@ final class RowDraw {
         }
         guard let kept = kept(options) else {
             need = .candidates
-            // A distribution so flat that thousands are too few is told whole.
-            count = count < Self.mostCandidates ? count * 8 : tree.size * logitsPerSegment
+            count = more(options)
             return
         }
-        let total = kept.reduce(0.0) { $0 + weight($1.logit) }
-        finish(pick(kept, uniform * total) ?? best)
+        let likely = weights[..<kept].lazy.map(Double.init)
+        finish(Self.place(of: uniform * likely.reduce(0, +), in: likely).map { candidates[$0] } ?? best)
     }
 
-    /// The candidates that may be drawn, best first; nil when those that are certain do not reach far enough.
-    private func kept(_ options: SamplingOptions) -> ArraySlice<Draft>? {
+    /// How many candidates of each rank to ask for when those that were told do not reach far enough.
+    private func more(_ options: SamplingOptions) -> Int {
+        var least = count * 8
+        if knowsSums, let last = weights.prefix(certain).last, last > 0 {
+            // None of the others weighs more than the last one that is certain.
+            let sum = weights.prefix(certain).reduce(0.0) { $0 + Double($1) }
+            let missing = sums.sum(0..<tree.size) * Double(options.topP) - sum
+            least = max(least, Int(clamping: Int64(min(missing / Double(last), 1e9))) / tree.shards.count)
+        }
+        // A distribution so flat that thousands are too few is told whole.
+        return least <= Self.mostCandidates ? least : tree.size * logitsPerSegment
+    }
+
+    /// How many candidates may be drawn, the best first; nil when those that are certain do not reach far enough.
+    private func kept(_ options: SamplingOptions) -> Int? {
         let lowest = options.minP > 0 ? logarithm(options.minP) : -.infinity
         let most = options.topK > 0 ? options.topK : .max
         let wanted = knowsSums ? sums.sum(0..<tree.size) * Double(options.topP) : nil
@@ -392,20 +446,30 @@ final class RowDraw {
                 isEnd = true
                 break
             }
-            sum += weight(candidates[end].logit)
+            if end == weights.count { weighMore() }
+            sum += Double(weights[end])
             end += 1
             if let wanted, sum >= wanted { isEnd = true }
         }
         guard isEnd || end >= most || isComplete else { return nil }
-        guard options.topP < 1, wanted == nil else { return candidates[..<end] }
+        guard options.topP < 1, wanted == nil else { return end }
         // The fewest of those kept so far.
         let enough = sum * Double(options.topP)
         sum = 0
         for index in 0..<end {
-            sum += weight(candidates[index].logit)
-            if sum >= enough { return candidates[...index] }
+            sum += Double(weights[index])
+            if sum >= enough { return index + 1 }
         }
-        return candidates[..<end]
+        return end
+    }
+
+    /// Weighs the next candidates, eight at once.
+    private func weighMore() {
+        let next = candidates[weights.count..<min(weights.count + 8, candidates.count)]
+        var logits = SIMD8<Float>(repeating: largest)
+        for (lane, draft) in next.enumerated() { logits[lane] = draft.logit }
+        let found = exponentials((logits - SIMD8(repeating: largest)) * SIMD8(repeating: scale))
+        for lane in 0..<next.count { weights.append(found[lane]) }
     }
 
     private func finish(_ draft: Draft) {

@@ -1,5 +1,6 @@
 import Core
 import Kernels
+import Threads
 
 /// Answers questions about rows of logits that are divided over the ranks of a stage. The same logits, options and position
 /// draw the same token, wherever and whenever, however the vocabulary is divided.
@@ -29,13 +30,19 @@ final class Sampler {
         count += 1
     }
 
-    /// Hands the answer to every question to `hear`, in the order in which they were asked; the same on every rank.
-    func answer(_ collective: any Collective, _ hear: (ScoredToken) -> Void) throws {
+    /// Hands the answer to every question to `hear`, in the order in which they were asked; the same on every rank. The team's members share
+    /// the rows.
+    func answer(_ collective: any Collective, team: Team, _ hear: (ScoredToken) -> Void) throws {
         defer {
             for row in 0..<count { rows[row].forget() }
             count = 0
         }
         while rows[..<count].contains(where: { $0.answer == nil }) {
+            if count == 1 {
+                rows[0].prepare()
+            } else {
+                team.run { for row in team.share(of: count, rank: $0) { rows[row].prepare() } }
+            }
             writer.clear()
             for row in 0..<count { rows[row].write(to: &writer) }
             try writer.words.withUnsafeBufferPointer { own in

@@ -106,7 +106,7 @@ extension Stage {
                 drawable: drawableTokens)
         }
         var row = rows.lowerBound
-        try sampler.answer(collective) { answer in
+        try sampler.answer(collective, team: team) { answer in
             while batch.wishes[row].asks == nil { row += 1 }
             let wish = batch.wishes[row]
             if case .score = wish.asks {

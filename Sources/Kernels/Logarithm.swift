@@ -3,6 +3,9 @@ public func exponential(_ x: Float) -> Float {
     exponential(SIMD8<Float>(repeating: x))[0]
 }
 
+/// e to the power of each of eight numbers, with the same bits.
+public func exponentials(_ x: SIMD8<Float>) -> SIMD8<Float> { exponential(x) }
+
 /// The natural logarithm.
 ///
 /// x = m 2^e with m within a factor of the square root of 2 of 1, and the series of 2 artanh((m - 1) / (m + 1)), in

@@ -101,7 +101,10 @@ private func answers(
         rounds += 1
         let told = ranks.indices.map { rank in
             var writer = WordWriter()
-            for row in ranks[rank].indices { ranks[rank][row].write(to: &writer) }
+            for row in ranks[rank].indices {
+                ranks[rank][row].prepare()
+                ranks[rank][row].write(to: &writer)
+            }
             for other in ranks.indices {
                 #expect(writer.words.count == ranks[other].reduce(0) { $0 + $1.wordCount(of: rank) })
             }
@@ -227,6 +230,26 @@ struct SamplerTests {
                     && a.top.map(\.token) == b.top.map(\.token)
                     && a.top.map(\.logprob.bitPattern) == b.top.map(\.logprob.bitPattern)
                 #expect(same, "\(questions[index]): \(a), expected \(b)")
+            }
+        }
+    }
+
+    @Test("the greatest logits are those that sorting all would give, with equals, both zeros and what is no number")
+    func greatest() {
+        var dice = Dice(state: 3)
+        var top = TopTokens()
+        for size in [1, 70, 3000, 20_000] {
+            let odd: [Float] = [0, -0.0, .nan, -.infinity, .infinity, .leastNonzeroMagnitude, 3, -3]
+            let logits = (0..<size).map { _ in
+                dice.of(true, false)
+                    ? odd[Int(dice.next() % UInt64(odd.count))] : (dice.float() - 0.5) * dice.of(1, 30)
+            }
+            let all = logits.indices.filter { logits[$0] > -.infinity }.map {
+                Candidate(token: TokenID(1000 + $0), logit: logits[$0])
+            }.sorted(by: Candidate.isBefore)
+            for count in [0, 1, 64, 65, 700, size - 1, size, size + 1] {
+                logits.withUnsafeBufferPointer { top.find($0, first: 1000, count: count) }
+                #expect(top.best == Array(all.prefix(count)), "\(count) of \(size)")
             }
         }
     }
