@@ -28,17 +28,6 @@ enum RowQuestion {
 ///
 /// One is used for row after row, so that its lists are allocated once.
 final class RowDraw {
-    /// A token that may be drawn.
-    private struct Draft {
-        var token: TokenID
-        /// As it is drawn from.
-        var logit: Float
-        /// As the model gave it.
-        var raw: Float
-
-        var candidate: Candidate { Candidate(token: token, logit: logit) }
-    }
-
     private enum Need {
         case first
         case candidates
@@ -52,8 +41,6 @@ final class RowDraw {
     private let rank: Int
     private var drawable = 0
     private var question = RowQuestion.nothing
-    /// One by the temperature.
-    private var scale: Float = 1
     /// The rank's own logits as the model gave them.
     private var raw = UnsafeBufferPointer<Float>(start: nil, count: 0)
     /// The same as they are drawn from, up to the last token that may be drawn; empty when those are the model's.
@@ -61,21 +48,13 @@ final class RowDraw {
     private var need = Need.nothing
     /// Candidates of each rank in the next round that has any.
     private var count = 0
-    private var candidates: [Draft] = []
-    private var merged: [Draft] = []
-    /// Where the candidates of each rank end.
-    private var ends: [Int] = []
-    /// How many of the candidates are the best of all, whatever was not told.
-    private var certain = 0
-    private var isComplete = false
+    private var candidates = Shortlist()
     private var sums: WeightTree
     private var knowsSums = false
     private var logSum: Float = 0
     private var top: [Candidate] = []
     private var target: Float = 0
     private(set) var answer: ScoredToken?
-    /// Of the candidates, from the first on, what `weight` says; so many as were needed so far.
-    private var weights: [Float] = []
     // What this rank tells, on its way to the writer.
     private var best = TopTokens()
     private var alternatives = TopTokens()
@@ -107,7 +86,7 @@ final class RowDraw {
         }
         let options = drawing.options
         count = 1
-        scale = 1 / options.temperature
+        candidates.scale = 1 / options.temperature
         if options.temperature > 0 {
             if options.topK > 0 {
                 count = min(options.topK, Self.mostFirst)
@@ -276,55 +255,13 @@ final class RowDraw {
     }
 
     private func readCandidates(from readers: inout [WordReader]) {
-        candidates.removeAll(keepingCapacity: true)
-        weights.removeAll(keepingCapacity: true)
-        ends.removeAll(keepingCapacity: true)
-        var frontier: Candidate?
+        candidates.clear()
         for rank in readers.indices {
             let told = min(count, drawableCount(rank))
-            let before = candidates.count
-            for _ in 0..<told {
-                let draft = readDraft(from: &readers[rank])
-                if draft.token >= 0 { candidates.append(draft) }
-            }
-            ends.append(candidates.count)
-            // A rank that has more: nobody knows what stands behind its last one.
-            if candidates.count == before + told, 0 < told, told < drawableCount(rank),
-                let last = candidates.last?.candidate
-            {
-                frontier = frontier.map { Candidate.isBefore($0, last) ? $0 : last } ?? last
-            }
+            for _ in 0..<told { candidates.add(readDraft(from: &readers[rank])) }
+            candidates.endRank(told: told, of: drawableCount(rank))
         }
-        mergeCandidates()
-        isComplete = frontier == nil
-        certain = candidates.count
-        if let frontier {
-            certain = candidates.firstIndex { Candidate.isBefore(frontier, $0.candidate) } ?? certain
-        }
-    }
-
-    /// Puts the candidates in order, of which each rank's are, up to its end.
-    private func mergeCandidates() {
-        while ends.count > 1 {
-            merged.removeAll(keepingCapacity: true)
-            var start = 0
-            for first in stride(from: 0, to: ends.count, by: 2) {
-                let middle = ends[first]
-                let end = first + 1 < ends.count ? ends[first + 1] : middle
-                var (left, right) = (start, middle)
-                while left < middle || right < end {
-                    let isLeft =
-                        right == end
-                        || left < middle && Candidate.isBefore(candidates[left].candidate, candidates[right].candidate)
-                    merged.append(candidates[isLeft ? left : right])
-                    if isLeft { left += 1 } else { right += 1 }
-                }
-                ends[first / 2] = end
-                start = end
-            }
-            ends.removeLast(ends.count / 2)
-            swap(&candidates, &merged)
-        }
+        candidates.order()
     }
 
     // MARK: Sums
@@ -339,8 +276,6 @@ final class RowDraw {
         } ?? .empty
     }
 
-    private var largest: Float { candidates.first?.logit ?? -.infinity }
-
     /// Finds the sums of this rank's segments within `root`.
     private func weigh(_ root: Range<Int>) {
         let first = tree.shards[rank].lowerBound
@@ -350,7 +285,8 @@ final class RowDraw {
                 let start = segment * logitsPerSegment - first
                 let count = min(logitsPerSegment, logits.count - start)
                 ownSums[segment..<segment + 1] =
-                    count > 0 ? weightSum(base + start, count: count, largest: largest, scale: scale) : 0
+                    count > 0
+                    ? weightSum(base + start, count: count, largest: candidates.largest, scale: candidates.scale) : 0
             }
         }
     }
@@ -364,25 +300,13 @@ final class RowDraw {
         let first = tree.shards[rank].lowerBound
         let start = node.lowerBound * logitsPerSegment - first
         return withLogits { logits in
-            let weights = (start..<min(start + logitsPerSegment, logits.count)).lazy.map { self.weight(logits[$0]) }
-            let index = start + (Self.place(of: target, in: weights) ?? 0)
+            let weights = (start..<min(start + logitsPerSegment, logits.count)).lazy.map { [candidates] in
+                candidates.weight(logits[$0])
+            }
+            let index = start + (Shortlist.place(of: target, in: weights) ?? 0)
             return Draft(token: TokenID(first + index), logit: logits[index], raw: raw[index])
         }
     }
-
-    /// The first place at which the running sum of weights passes `target`, or the last that weighs anything.
-    private static func place(of target: Double, in weights: some Sequence<Double>) -> Int? {
-        var sum = 0.0
-        var last: Int?
-        for (place, own) in weights.enumerated() where own > 0 {
-            last = place
-            sum += own
-            if sum > target { return place }
-        }
-        return last
-    }
-
-    private func weight(_ logit: Float) -> Double { Double(exponential((logit - largest) * scale)) }
 
     // MARK: Conclusions
 
@@ -396,7 +320,7 @@ final class RowDraw {
             // Nothing may be drawn: every logit is masked or no number.
             return finish(Draft(token: 0, logit: -.infinity, raw: -.infinity))
         }
-        guard options.temperature > 0, scale.isFinite else { return finish(best) }
+        guard options.temperature > 0, candidates.scale.isFinite else { return finish(best) }
         let uniform = Sampler.uniform(seed: options.seed, position: position)
         let keepsAll = options.topK <= 0 && options.minP <= 0
         if keepsAll, !knowsSums {
@@ -411,65 +335,16 @@ final class RowDraw {
             need = .token(of: owner, segments: node, target: target)
             return
         }
-        guard let kept = kept(options) else {
+        let total = knowsSums ? sums.sum(0..<tree.size) : nil
+        guard let kept = candidates.kept(options, total: total) else {
             need = .candidates
-            count = more(options)
+            let least = max(
+                count * 8, candidates.leastMissing(of: total.map { $0 * Double(options.topP) }) / tree.shards.count)
+            // A distribution so flat that thousands are too few is told whole.
+            count = least <= Self.mostCandidates ? least : tree.size * logitsPerSegment
             return
         }
-        let likely = weights[..<kept].lazy.map(Double.init)
-        finish(Self.place(of: uniform * likely.reduce(0, +), in: likely).map { candidates[$0] } ?? best)
-    }
-
-    /// How many candidates of each rank to ask for when those that were told do not reach far enough.
-    private func more(_ options: SamplingOptions) -> Int {
-        var least = count * 8
-        if knowsSums, let last = weights.prefix(certain).last, last > 0 {
-            // None of the others weighs more than the last one that is certain.
-            let sum = weights.prefix(certain).reduce(0.0) { $0 + Double($1) }
-            let missing = sums.sum(0..<tree.size) * Double(options.topP) - sum
-            least = max(least, Int(clamping: Int64(min(missing / Double(last), 1e9))) / tree.shards.count)
-        }
-        // A distribution so flat that thousands are too few is told whole.
-        return least <= Self.mostCandidates ? least : tree.size * logitsPerSegment
-    }
-
-    /// How many candidates may be drawn, the best first; nil when those that are certain do not reach far enough.
-    private func kept(_ options: SamplingOptions) -> Int? {
-        let lowest = options.minP > 0 ? logarithm(options.minP) : -.infinity
-        let most = options.topK > 0 ? options.topK : .max
-        let wanted = knowsSums ? sums.sum(0..<tree.size) * Double(options.topP) : nil
-        var end = 0
-        var sum = 0.0
-        var isEnd = false
-        while end < certain, !isEnd {
-            guard end < most, (candidates[end].logit - largest) * scale >= lowest else {
-                isEnd = true
-                break
-            }
-            if end == weights.count { weighMore() }
-            sum += Double(weights[end])
-            end += 1
-            if let wanted, sum >= wanted { isEnd = true }
-        }
-        guard isEnd || end >= most || isComplete else { return nil }
-        guard options.topP < 1, wanted == nil else { return end }
-        // The fewest of those kept so far.
-        let enough = sum * Double(options.topP)
-        sum = 0
-        for index in 0..<end {
-            sum += Double(weights[index])
-            if sum >= enough { return index + 1 }
-        }
-        return end
-    }
-
-    /// Weighs the next candidates, eight at once.
-    private func weighMore() {
-        let next = candidates[weights.count..<min(weights.count + 8, candidates.count)]
-        var logits = SIMD8<Float>(repeating: largest)
-        for (lane, draft) in next.enumerated() { logits[lane] = draft.logit }
-        let found = exponentials((logits - SIMD8(repeating: largest)) * SIMD8(repeating: scale))
-        for lane in 0..<next.count { weights.append(found[lane]) }
+        finish(candidates.pick(first: kept, uniform) ?? best)
     }
 
     private func finish(_ draft: Draft) {
