@@ -1,4 +1,5 @@
 import Core
+import Kernels
 
 /// A token and its logit.
 struct Candidate: Hashable {
@@ -23,8 +24,12 @@ struct TopTokens {
     /// Finds the `count` greatest of `logits`, or all there are; the first one is token `first`. NaN and -infinity are nobody.
     mutating func find(_ logits: UnsafeBufferPointer<Float>, first: Int, count: Int) {
         best.removeAll(keepingCapacity: true)
-        guard count > 0 else { return }
-        if count > Self.mostInserted {
+        guard count > 0, let base = logits.baseAddress else { return }
+        if count == 1 {
+            let index = argmax(base, count: logits.count)
+            guard !logits.isEmpty, logits[index] > -.infinity else { return }
+            best.append(Candidate(token: TokenID(first + index), logit: logits[index]))
+        } else if count > Self.mostInserted {
             sort(logits, first: first, count: count)
         } else {
             insert(logits, first: first, count: count)
