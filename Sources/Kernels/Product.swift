@@ -46,7 +46,8 @@ public func product(
     into outputs: UnsafePointer<UnsafeMutablePointer<Float>>, outputStride: Int, bias: UnsafePointer<Float>?,
     scratch: UnsafeMutableRawPointer, instructions: InstructionSet = .current
 ) {
-    let (panelStep, tokenStep) = steps(type: w.type, tokens: tokens.count)
+    let isOneLeaf = tree.roots.allSatisfy { $0.count < 2 }
+    let (panelStep, tokenStep) = steps(type: w.type, tokens: tokens.count, isOneLeaf: isOneLeaf)
     let walk = Walk(
         w: w, x: x, instructions: instructions, sums: scratch.assumingMemoryBound(to: Float.self),
         slotFloats: panelStep * tokenStep * 16,
@@ -79,11 +80,12 @@ public func product(
     }
 }
 
-/// Panels and tokens that are summed together.
-private func steps(type: WeightType, tokens: Int) -> (panels: Int, tokens: Int) {
+/// Panels and tokens that are summed together. Integer panels of several leaves come one by one: each is read from end to end then.
+private func steps(type: WeightType, tokens: Int, isOneLeaf: Bool) -> (panels: Int, tokens: Int) {
     let most = type.isInteger ? integerTokensAtOnce : floatTokensAtOnce
     let tokenStep = min(max(tokens, 1), most)
-    let panelStep = type.isInteger ? integerCellsAtOnce / tokenStep : min(panelsAtOnce, cellsAtOnce / tokenStep)
+    let panelStep =
+        type.isInteger ? (isOneLeaf ? integerCellsAtOnce / tokenStep : 1) : min(panelsAtOnce, cellsAtOnce / tokenStep)
     return (panelStep, tokenStep)
 }
 
