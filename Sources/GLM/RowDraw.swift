@@ -178,7 +178,7 @@ final class RowDraw {
             guard let wanted = question.alternatives else { return }
             for index in 0..<min(wanted, drawableCount(rank)) {
                 let entry =
-                    index < alternatives.best.count ? alternatives.best[index] : Candidate(token: -1, logit: 0)
+                    index < alternatives.found.count ? alternatives.found[index] : Candidate(token: -1, logit: 0)
                 writer.put(entry.token)
                 writer.put(entry.logit)
             }
@@ -235,11 +235,11 @@ final class RowDraw {
     private func writeCandidates(to writer: inout WordWriter) {
         let first = tree.shards[rank].lowerBound
         for index in 0..<min(count, drawableCount(rank)) {
-            guard index < best.best.count else {
+            guard index < best.found.count else {
                 write(Draft(token: -1, logit: 0, raw: 0), to: &writer)
                 continue
             }
-            let entry = best.best[index]
+            let entry = best.found[index]
             write(Draft(token: entry.token, logit: entry.logit, raw: raw[Int(entry.token) - first]), to: &writer)
         }
     }

@@ -15,7 +15,7 @@ struct Candidate: Hashable {
 /// The greatest of many logits, best first. One is used for row after row, so that its lists are allocated once.
 struct TopTokens {
     /// What was found last.
-    private(set) var best: [Candidate] = []
+    private(set) var found: [Candidate] = []
     /// A logit's rank in its upper half (the greatest logit has the lowest), its index in the lower one.
     private var keys: [UInt64] = []
     private var spare: [UInt64] = []
@@ -23,12 +23,12 @@ struct TopTokens {
 
     /// Finds the `count` greatest of `logits`, or all there are; the first one is token `first`. NaN and -infinity are nobody.
     mutating func find(_ logits: UnsafeBufferPointer<Float>, first: Int, count: Int) {
-        best.removeAll(keepingCapacity: true)
+        found.removeAll(keepingCapacity: true)
         guard count > 0, let base = logits.baseAddress else { return }
         if count == 1 {
             let index = argmax(base, count: logits.count)
             guard !logits.isEmpty, logits[index] > -.infinity else { return }
-            best.append(Candidate(token: TokenID(first + index), logit: logits[index]))
+            found.append(Candidate(token: TokenID(first + index), logit: logits[index]))
         } else if count > Self.mostInserted {
             sort(logits, first: first, count: count)
         } else {
@@ -40,15 +40,15 @@ struct TopTokens {
     private static let mostInserted = 64
 
     private mutating func insert(_ logits: UnsafeBufferPointer<Float>, first: Int, count: Int) {
-        best.reserveCapacity(count + 1)
+        found.reserveCapacity(count + 1)
         var bound = -Float.infinity
         for (index, logit) in logits.enumerated() where logit > bound {
             // An equal one that comes later is worse, so only greater ones are put in, behind their equals.
-            var place = best.count
-            while place > 0, best[place - 1].logit < logit { place -= 1 }
-            best.insert(Candidate(token: TokenID(first + index), logit: logit), at: place)
-            if best.count > count { best.removeLast() }
-            if best.count == count { bound = best[count - 1].logit }
+            var place = found.count
+            while place > 0, found[place - 1].logit < logit { place -= 1 }
+            found.insert(Candidate(token: TokenID(first + index), logit: logit), at: place)
+            if found.count > count { found.removeLast() }
+            if found.count == count { bound = found[count - 1].logit }
         }
     }
 
@@ -74,10 +74,10 @@ struct TopTokens {
             }
             swap(&keys, &spare)
         }
-        best.reserveCapacity(min(count, keys.count))
+        found.reserveCapacity(min(count, keys.count))
         for key in keys.prefix(count) {
             let index = Int(truncatingIfNeeded: key & 0xffff_ffff)
-            best.append(Candidate(token: TokenID(first + index), logit: logits[index]))
+            found.append(Candidate(token: TokenID(first + index), logit: logits[index]))
         }
     }
 

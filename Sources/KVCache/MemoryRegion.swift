@@ -2,7 +2,7 @@ import CLinux
 import Core
 import Glibc
 
-/// A run of zeroed, page-aligned memory of its own, returned to the system when the last owner lets go.
+/// A run of page-aligned memory, zeroed and its own or a file's, returned to the system when the last owner lets go.
 ///
 /// Untouched pages cost nothing, so a pool may be as large as its bound says. The memory itself is unsynchronised:
 /// whoever shares a region says who writes where.

@@ -249,7 +249,7 @@ struct SamplerTests {
             }.sorted(by: Candidate.isBefore)
             for count in [0, 1, 64, 65, 700, size - 1, size, size + 1] {
                 logits.withUnsafeBufferPointer { top.find($0, first: 1000, count: count) }
-                #expect(top.best == Array(all.prefix(count)), "\(count) of \(size)")
+                #expect(top.found == Array(all.prefix(count)), "\(count) of \(size)")
             }
         }
     }
